@@ -1,0 +1,268 @@
+"""DataFrames through PostgreSQL's COPY: the part of lib.postgres that needs pandas.
+
+COPY moves a table as CSV several times faster than row by row. Two things need care. CSV knows no types: they come
+from the cursor's description. And an empty field could be NULL or "": so NULL is written as a random token, new for
+every call, that no data can hold.
+"""
+
+import io
+import json
+import math
+import secrets
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import numpy as np
+import pandas as pd
+from psycopg2 import errors, extensions, sql
+
+ROWS_PER_COPY = 100_000  # bounds the memory that the CSV text takes while writing
+
+# Type oids; they are the same in every PostgreSQL.
+BOOLEAN, JSON, JSONB, TIMESTAMP, TIMESTAMPTZ, BYTEA = 16, 114, 3802, 1114, 1184, 17
+INTEGERS = {20, 21, 23, 26}
+FLOATS = {700, 701}
+TEXTS = {18, 19, 25, 1042, 1043}
+
+
+def read(cur, query):
+    """Return the rows of `query` (complete, no placeholders left) as a DataFrame; see `lib.postgres.read_frame`."""
+    query = query.strip().rstrip(";")
+    # The line breaks keep a comment at the query's end from swallowing the bracket.
+    cur.execute(f"SELECT * FROM (\n{query}\n) AS q LIMIT 0")
+    columns = [(column.name, column.type_code) for column in cur.description]
+    null = _null_token()
+    csv = io.BytesIO()
+    cur.copy_expert(f"COPY (\n{query}\n) TO STDOUT (FORMAT csv, NULL '{null}')", csv)
+    csv.seek(0)
+    df = pd.read_csv(
+        csv,
+        header=None,
+        names=range(len(columns)),  # by position, since SQL allows a name twice
+        dtype={i: _csv_dtype(oid) for i, (_, oid) in enumerate(columns)},
+        na_values={i: [null, "NaN"] if oid in FLOATS else [null] for i, (_, oid) in enumerate(columns)},
+        keep_default_na=False,
+        true_values=["t"],
+        false_values=["f"],
+        skip_blank_lines=False,
+        lineterminator="\n",
+    )
+    csv.close()
+    arrays = [_from_text(df[i], oid, name, cur) for i, (name, oid) in enumerate(columns)]
+    df = pd.concat(arrays, axis=1) if arrays else df
+    df.columns = [name for name, _ in columns]
+    return df
+
+
+def write(cur, df, name, table, if_exists):
+    """Write `df` to `table` (quoted; `name` is for messages) in the cursor's transaction; return the number of rows."""
+    if if_exists not in ("fail", "append", "replace"):
+        raise ValueError(f'if_exists is "fail", "append" or "replace", not {if_exists!r}')
+    _check_names(df)
+    cur.execute("SELECT to_regclass(%s) IS NOT NULL AS found", [table.as_string(cur)])
+    found = cur.fetchone()["found"]
+    if found and if_exists == "fail":
+        raise ValueError(f'table {name} exists: pass if_exists="append" or "replace", or choose another name')
+    if found and if_exists == "replace":
+        cur.execute(sql.SQL("DROP TABLE {}").format(table))
+    if not found or if_exists == "replace":
+        definitions = [
+            sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(_sql_type(df[column]))) for column in df.columns
+        ]
+        cur.execute(sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(", ").join(definitions)))
+    if not len(df.columns):
+        return 0
+
+    columns = sql.SQL(", ").join(map(sql.Identifier, df.columns))
+    try:
+        cur.execute(sql.SQL("SELECT {} FROM {} LIMIT 0").format(columns, table))
+    except errors.UndefinedColumn as error:
+        raise ValueError(f"table {name}: {error.diag.message_primary}") from None
+    oids = [column.type_code for column in cur.description]
+    cur.execute("SELECT oid FROM pg_type WHERE typcategory = 'A' AND oid = ANY(%s)", [oids])
+    array_oids = {row["oid"] for row in cur}
+
+    null = _null_token()
+    copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, NULL {})").format(table, columns, sql.Literal(null))
+    for start in range(0, len(df), ROWS_PER_COPY):
+        chunk = df.iloc[start : start + ROWS_PER_COPY].reset_index(drop=True)
+        chunk = pd.DataFrame(
+            {column: _to_text(chunk[column], oid, array_oids) for column, oid in zip(df.columns, oids, strict=True)}
+        )
+        # "\r\n" makes the writer quote fields that hold either character; a bare "\r" would end the row for COPY.
+        csv = chunk.to_csv(index=False, header=False, na_rep=null, lineterminator="\r\n")
+        if "\x00" in csv:
+            guilty = [column for column in chunk if chunk[column].astype(str).str.contains("\x00", regex=False).any()]
+            raise ValueError(f"column {guilty[0]!r} holds a NUL character, which PostgreSQL cannot store in text")
+        cur.copy_expert(copy, io.StringIO(csv))
+    return len(df)
+
+
+def _null_token():
+    return "\x1a" + secrets.token_hex(8)
+
+
+def _csv_dtype(oid):
+    """How pandas reads the column's CSV text; "str" also for all that `_from_text` converts."""
+    if oid in INTEGERS:
+        return "Int64"  # also for smallint: small integers overflow silently in arithmetic
+    if oid in FLOATS:
+        return "float64"
+    return "boolean" if oid == BOOLEAN else "str"
+
+
+def _from_text(column, oid, name, cur):
+    """The column as its type wants it; `column` comes from read_csv as `_csv_dtype` said."""
+    if oid in (TIMESTAMP, TIMESTAMPTZ):
+        try:
+            return pd.to_datetime(column, format="ISO8601", utc=oid == TIMESTAMPTZ).dt.as_unit("us")
+        except ValueError as error:  # infinity, years BC or past 9999
+            problem = str(error).splitlines()[0]
+            raise ValueError(f"column {name!r}: pandas has no such time, cast it to text ({problem})") from None
+    cast = extensions.string_types.get(oid)
+    if cast is None or oid in TEXTS or oid in INTEGERS or oid in FLOATS or oid == BOOLEAN:
+        return column
+    values = [None if missing else cast(text, cur) for text, missing in zip(column, column.isna(), strict=True)]
+    if oid == BYTEA:
+        values = [None if value is None else bytes(value) for value in values]
+    return pd.Series(values, dtype=object)
+
+
+def _check_names(df):
+    """Raise for columns and indexes that a table could not give back."""
+    for column in df.columns:
+        if not isinstance(column, str):
+            raise TypeError(f"column name {column!r} is not text: rename it, for instance df.columns.map(str)")
+        if not 0 < len(column.encode()) <= 63:
+            raise ValueError(f"column name {column!r} must have 1 to 63 bytes: PostgreSQL cuts longer ones")
+    if not df.columns.is_unique:
+        raise ValueError(f"column names are repeated: {sorted(set(df.columns[df.columns.duplicated()]))}")
+    named = [name for name in df.index.names if name is not None]
+    if named:
+        raise ValueError(f"the index {named} would be lost: write df.reset_index() instead")
+
+
+def _sql_type(column):
+    """The SQL type for a new table's column. Raises TypeError where there is none."""
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _sql_type(column.astype(dtype.categories.dtype))
+    if isinstance(dtype, pd.StringDtype):
+        return "text"
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return "timestamptz"
+    if pd.api.types.is_object_dtype(dtype):
+        return _object_sql_type(column)
+    kind, size = getattr(dtype, "kind", "?"), getattr(dtype, "itemsize", 8)
+    if kind == "u":
+        kind, size = "i", 2 * size  # an unsigned number needs the next larger type
+    by_kind = {
+        "b": "boolean",
+        "i": {1: "smallint", 2: "smallint", 4: "integer", 8: "bigint"}.get(size, "numeric"),
+        "f": "real" if size <= 4 else "double precision",
+        "M": "timestamp",
+        "m": "interval",
+    }
+    if kind not in by_kind or isinstance(dtype, pd.SparseDtype):
+        raise TypeError(f"column {column.name!r} has the type {dtype}, which SQL lacks: convert it first")
+    return by_kind[kind]
+
+
+def _object_sql_type(column):
+    """The SQL type that fits every Python object in the column. Raises TypeError for a mixture."""
+    try:
+        found = {_value_sql_type(value) for value in column if not _is_missing(value)}
+    except TypeError as error:
+        raise TypeError(f"column {column.name!r} holds {error}, which SQL lacks: convert it first") from None
+    for types, common in (
+        ({"bigint", "numeric"}, "numeric"),
+        ({"bigint", "double precision"}, "double precision"),
+    ):
+        if len(found) > 1 and found <= types:
+            return common
+    if len(found) > 1 and all(name == "jsonb" or name.endswith("[]") for name in found):
+        return "jsonb"
+    if len(found) > 1:
+        raise TypeError(f"column {column.name!r} mixes {', '.join(sorted(found))}: make it one type first")
+    return found.pop() if found else "text"
+
+
+def _value_sql_type(value):
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, datetime):
+        return "timestamptz" if value.tzinfo else "timestamp"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return "bigint" if -(2**63) <= value < 2**63 else "numeric"
+    if isinstance(value, (list, tuple, np.ndarray)):
+        items = {_value_sql_type(item) for item in value if not _is_missing(item)}
+        scalar = len(items) == 1 and not next(iter(items)).startswith("json") and not next(iter(items)).endswith("[]")
+        return f"{items.pop()}[]" if scalar else "jsonb"
+    for kind, name in (
+        (bool, "boolean"),
+        (float, "double precision"),
+        (str, "text"),
+        (Decimal, "numeric"),
+        (date, "date"),
+        (time, "time"),
+        (timedelta, "interval"),
+        (UUID, "uuid"),
+        ((bytes, bytearray, memoryview), "bytea"),
+        (dict, "jsonb"),
+    ):
+        if isinstance(value, kind):
+            return name
+    raise TypeError(f"objects of type {type(value).__name__}")
+
+
+def _to_text(column, oid, array_oids):
+    """The column as to_csv has to see it, so that the target column (type `oid`) takes it."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.dtype.categories.dtype)
+    if oid in INTEGERS and column.dtype.kind == "f":
+        try:
+            return column.astype("Int64")  # COPY takes 7, not 7.0
+        except TypeError:
+            raise ValueError(f"column {column.name!r} goes into an integer column but holds fractions") from None
+    if column.dtype.kind == "m":
+        column = column.astype(object)
+    if oid in (JSON, JSONB):
+        convert = _json_text
+    elif column.dtype != object:
+        return column
+    elif oid in array_oids:
+        convert = _array_text
+    else:
+        _object_sql_type(column)
+        convert = _text
+    return pd.Series([None if _is_missing(value) else convert(value) for value in column], dtype="str")
+
+
+def _is_missing(value):
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+
+
+def _json_text(value):
+    return json.dumps(value, default=lambda other: other.tolist() if hasattr(other, "tolist") else str(other))
+
+
+def _array_text(value):
+    """A list as an array literal: {1,NULL,"a \\"quoted\\" text"}; lists in it make further dimensions."""
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return "{" + ",".join("NULL" if _is_missing(item) else _array_text(item) for item in value) + "}"
+    escaped = _text(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _text(value):
+    """One value as PostgreSQL reads it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return "\\x" + bytes(value).hex()
+    if isinstance(value, timedelta):
+        return f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
+    if isinstance(value, (dict, list, tuple, np.ndarray)):
+        return _json_text(value)
+    return str(value)

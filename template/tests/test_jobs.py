@@ -1,0 +1,104 @@
+import math
+import operator
+from uuid import uuid4
+
+import pytest
+from rq import Worker
+
+from lib import jobs
+from lib.jobs import JobsFailed, NoWorker, enqueue_ranges, queue, wait
+from lib.postgres import connect_to_postgres, encode_targets, read_frame
+
+KWARGS = {"label": "label", "codes": {"no": 0, "yes": 1}}
+
+
+@pytest.fixture
+def worker():
+    if not Worker.all(queue=queue()):
+        pytest.skip("no worker is running: `make up` starts one")
+
+
+@pytest.fixture
+def idle_queue(monkeypatch):
+    """A queue that no worker listens on, in the place of the default one."""
+    name = f"test_{uuid4().hex[:12]}"
+    monkeypatch.setattr(jobs, "queue", lambda: queue(name))
+    yield jobs.queue()
+    jobs.queue().delete(delete_jobs=True)
+
+
+def test_the_whole_table_through_the_queue(table, worker):
+    todo = enqueue_ranges(encode_targets, table, 2, kwargs={"table": table, **KWARGS})
+    assert wait(todo, timeout=60) == [2, 2, 1]
+    encoded = read_frame(f"SELECT target FROM {table} WHERE label IS NOT NULL ORDER BY _id")
+    assert encoded["target"].tolist() == [0, 1, 0, 1]
+    again = enqueue_ranges(encode_targets, table, 2, kwargs={"table": table, **KWARGS})
+    assert wait(again, timeout=60) == [2, 2, 1]
+    for job in again:
+        job.delete()
+
+
+def test_a_failure_comes_back_with_its_traceback(worker):
+    good, bad = queue().enqueue(math.sqrt, 4), queue().enqueue(math.sqrt, -1)
+    with pytest.raises(JobsFailed, match="ValueError") as failure:
+        wait([good, bad], timeout=60)
+    assert failure.value.ids == [bad.id]
+    assert wait([good]) == [2.0]
+    good.delete()
+    bad.delete()
+
+
+def test_ranges_cover_the_keys_without_gaps(table, idle_queue):
+    todo = enqueue_ranges(operator.add, table, 2)
+    assert [tuple(job.args) for job in todo] == [(1, 2), (3, 10), (11, 11)]
+
+
+def test_running_a_cell_twice_does_not_double_the_work(table, idle_queue):
+    first = enqueue_ranges(operator.add, table, 2)
+    assert enqueue_ranges(operator.add, table, 2) == first
+    assert idle_queue.count == 3
+
+
+def test_an_empty_table_needs_no_jobs(table, idle_queue):
+    con, cur = connect_to_postgres()
+    cur.execute(f"DELETE FROM {table}")
+    con.commit()
+    assert wait(enqueue_ranges(operator.add, table, 2)) == []
+
+
+def test_waiting_without_a_worker_ends(table, idle_queue, monkeypatch):
+    monkeypatch.setattr(jobs, "NO_WORKER_AFTER", 1)
+    todo = enqueue_ranges(operator.add, table, 5)
+    with pytest.raises(NoWorker, match="make up"):
+        wait(todo)
+    with pytest.raises(TimeoutError):
+        wait(todo, timeout=0.1)
+
+
+def from_a_notebook(first_id, last_id):
+    return first_id
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"size": 0}, ValueError, "size"),
+        ({"table": "no_such_table"}, LookupError, "no table"),
+        ({"table": "pg_class"}, LookupError, "_id"),
+        ({"function": "lib.postgres.encode_targets"}, TypeError, "plain function"),
+        ({"function": lambda first_id, last_id: None}, TypeError, "<lambda>"),
+        ({"kwargs": {"codes": {1, 2}}}, TypeError, "JSON"),
+        ({"kwargs": {"no_such": 1}}, TypeError, "no_such"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_queued(change, error, message, table, idle_queue):
+    call = {"function": encode_targets, "table": table, "size": 2} | change
+    with pytest.raises(error, match=message):
+        enqueue_ranges(**call)
+    assert idle_queue.count == 0
+
+
+def test_a_function_of_the_notebook_is_no_job(table, monkeypatch):
+    monkeypatch.setattr(from_a_notebook, "__module__", "__main__")
+    with pytest.raises(TypeError, match="lib/"):
+        enqueue_ranges(from_a_notebook, table, 2)
