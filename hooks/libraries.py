@@ -1,0 +1,69 @@
+"""See that GitPython, the Docker SDK and rich can be imported, though Copier's environment does not bring them."""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+# Import name -> what is installed.
+NEEDED = {"git": "GitPython==3.2.1", "docker": "docker==7.2.0", "rich": "rich==15.0.0"}
+TRIED = "DSPROJ_LIBRARIES_TRIED"
+
+
+def missing():
+    """The requirements, of NEEDED, that cannot be imported here."""
+    return [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
+
+
+def provide():
+    """Make the libraries importable: from here, from uv, or by pip from a cache folder.
+
+    With uv this process is replaced by one that has them, and does not return. Where nothing helps (no package index in
+    reach) the steps run all the same, and each says what it lacks.
+    """
+    if not missing():
+        return
+    if os.environ.get(TRIED) is None and (uv := shutil.which("uv")):
+        extra = [option for package in NEEDED.values() for option in ("--with", package)]
+        command = [uv, "run", "--quiet", "--no-project", "--no-config", "--python", sys.executable, *extra, "python"]
+        # Probed first, so that a failure of uv is told from a failure of the steps.
+        if subprocess.run([*command, "-c", ""], capture_output=True).returncode == 0:
+            environment = os.environ | {TRIED: "uv"}
+            sys.exit(subprocess.run([*command, *sys.orig_argv[1:]], env=environment).returncode)
+    install_with_pip()
+
+
+def cache_folder():
+    """Where pip installs for this Python and these versions; made on the way."""
+    name = hashlib.sha256(repr((sys.version_info[:2], NEEDED)).encode()).hexdigest()[:12]
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    for base in (Path(home), Path(tempfile.gettempdir()) / f"dsproj-{os.getuid() if hasattr(os, 'getuid') else ''}"):
+        try:
+            (base / "dsproj").mkdir(mode=0o700, parents=True, exist_ok=True)
+            return base / "dsproj" / name
+        except OSError:
+            continue
+    return None
+
+
+def install_with_pip():
+    folder = cache_folder()
+    if folder is None:
+        return
+    if not folder.exists():
+        partial = Path(tempfile.mkdtemp(dir=folder.parent))
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(partial), *NEEDED.values()]
+        done = subprocess.run(command, capture_output=True).returncode == 0
+        try:
+            if done:
+                partial.rename(folder)
+        except OSError:
+            pass  # another run was first
+        shutil.rmtree(partial, ignore_errors=True)
+    if folder.exists():
+        sys.path.append(str(folder))
+        importlib.invalidate_caches()

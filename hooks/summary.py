@@ -1,0 +1,49 @@
+"""Step: what there is now, and what to type next."""
+
+import os
+import shlex
+
+from hooks import console
+
+
+def line(name, outcome, seconds):
+    """One step, when it is over."""
+    mark, style = ("✓", None) if outcome.complete else ("!", "yellow")
+    console.say(f"{mark} {name:<13}{outcome.text}  ({seconds:.1f} s)", style=style)
+    if not outcome.complete:
+        console.say(f"  {'':<13}why: {outcome.why}", style="yellow")
+        console.say(f"  {'':<13}to finish: {outcome.command}", style="yellow")
+    for entry in outcome.log:
+        console.say(f"  {'':<13}| {entry}", style="dim")
+
+
+def show(project, results):
+    """The services and their addresses, the rows, the time, the next command."""
+    stack, _ = results["Stack"]
+    name, running = project.answers["project_name"], "rows" in stack.facts
+    console.say()
+    console.say(f"{name} is running." if running else f"{name} is generated; it does not run yet.", style="bold")
+    console.say()
+    if running:
+        for what, address in project.module("local/url.py").links():
+            console.say(f"  {what:<12}{address}")
+        for table, count, synthetic in stack.facts["rows"]:
+            console.say(f"  {'PostgreSQL':<12}table {table}, {count:,} rows")
+            if synthetic:
+                console.say(f"  {'':<12}THESE ROWS ARE A SYNTHETIC SAMPLE, NOT THE REAL DATA.", style="bold red")
+                console.say(f"  {'':<12}When online, load the real data: make dataset", style="bold red")
+    for step, (outcome, _) in results.items():
+        if not outcome.complete and not outcome.facts.get("synthetic"):
+            console.say(f"  {'To do':<12}{step}: {outcome.command}", style="yellow")
+    console.say(
+        f"  {'Took':<12}" + ", ".join(f"{step.lower()} {seconds:.1f} s" for step, (_, seconds) in results.items())
+    )
+    console.say()
+    folder = min(os.path.relpath(project.path, os.environ.get("PWD", ".")), str(project.path), key=len)
+    enter = "" if folder == "." else f"cd {quoted(folder)} && "
+    console.say(f"Next: {enter}make help" if running else f"Next: {enter}make up")
+
+
+def quoted(path):
+    """A path as a shell takes it."""
+    return shlex.quote(path if not path.startswith("-") else f"./{path}")
