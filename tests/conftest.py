@@ -1,0 +1,135 @@
+"""Fixtures: rendered projects, generated ones, and a Docker engine with every image the template names."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import copier
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+# The folders beside this repository that a checkout may have: real data, an engine to start.
+SHARED = ROOT.parent / "shared"
+
+PARTS = ("copier.yml", "template", "hooks")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """The template as it is in the working tree, without git: Copier then takes no clone, and renders four times faster."""
+    folder = tmp_path_factory.mktemp("template")
+    ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", ".ruff_cache")
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=ignore)
+        else:
+            shutil.copy(source, folder)
+    return folder
+
+
+@pytest.fixture
+def render(template, tmp_path):
+    """render(**answers) -> the project folder, rendered and nothing else: no step of hooks/ has run."""
+
+    def rendered(name="rendered", **answers):
+        target = tmp_path / name
+        copier.run_copy(
+            str(template), target, data=answers, defaults=True, unsafe=True, quiet=True, skip_tasks=True, overwrite=True
+        )
+        return target
+
+    return rendered
+
+
+def command(*arguments, cwd=None, **options):
+    """Run a command; its exit code, and what it printed on both channels."""
+    options = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL, "timeout": 900} | options
+    done = subprocess.run([str(argument) for argument in arguments], cwd=cwd, **options)
+    done.printed = (done.stdout or "") + (done.stderr or "")
+    return done
+
+
+def checked(*arguments, cwd=None, **options):
+    """The same, for a command that has to succeed; returns what it printed on standard output."""
+    done = command(*arguments, cwd=cwd, **options)
+    assert done.returncode == 0, f"{arguments} exited with {done.returncode}:\n{done.printed}"
+    return done.stdout
+
+
+def generate(source, target, *options, cwd=None, env=None, **answers):
+    """`copier copy`, as a person runs it, in a process of its own; the finished process with `printed`."""
+    data = [part for name, value in answers.items() for part in ("--data", f"{name}={value}")]
+    return command(
+        sys.executable, "-m", "copier", "copy", "--trust", "--defaults", "--quiet", *options, *data, source, target,
+        cwd=cwd, env=os.environ | (env or {}),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def adult():
+    """A source of the Adult data: the real file where it is at hand, else None (the synthetic sample is used then)."""
+    path = SHARED / "data" / "adult.data"
+    return path if path.exists() else None
+
+
+def free_port(start=20000):
+    for port in range(start, 32000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise AssertionError("no free port")
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """A Docker engine, and stand-ins for upstream images that no registry can be asked for here."""
+    required = os.environ.get("DSPROJ_ENGINE") == "required"
+    give_up = pytest.fail if required else pytest.skip
+    if not shutil.which("docker") or command("docker", "info").returncode:
+        give_up("no Docker engine answers")
+    if command("docker", "compose", "version").returncode:
+        give_up("Docker Compose v2 is missing")
+    reachable = "quay.io/jupyter/scipy-notebook:2026-07-28"
+    if (
+        command("docker", "image", "inspect", reachable).returncode
+        and command("docker", "pull", reachable).returncode == 0
+    ):
+        return True
+    built = command(ROOT / "tests" / "images" / "build", timeout=1500)
+    if built.returncode:
+        give_up(f"the stand-in images could not be built:\n{built.printed[-3000:]}")
+    return True
+
+
+def remove_stack(slug):
+    """Take away every container, volume, network and image of a Compose project that a test made."""
+    label = f"label=com.docker.compose.project={slug}"
+    for kind, remove in (
+        (["ps", "-aq"], ["rm", "-f", "-v"]),
+        (["volume", "ls", "-q"], ["volume", "rm", "-f"]),
+        (["network", "ls", "-q"], ["network", "rm"]),
+    ):
+        found = checked("docker", *kind, "--filter", label).split()
+        if found:
+            checked("docker", *remove, *found)
+    command("docker", "image", "rm", "-f", f"{slug}-jupyter", f"{slug}-postgres")
+
+
+def wait_for(condition, seconds=60, what="it"):
+    """Poll until condition() is true; an assertion error with what it was about otherwise."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if result := condition():
+            return result
+        time.sleep(0.3)
+    raise AssertionError(f"{what} did not happen within {seconds} s")

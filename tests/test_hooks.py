@@ -1,0 +1,449 @@
+"""The steps of generation, each alone: what they make, and what they say when something is wrong."""
+
+import http.server
+import json
+import os
+import runpy
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import zipfile
+
+import git
+import pytest
+from conftest import ROOT, checked, command, free_port
+
+from hooks import dataset, engine, environment, libraries, repository, schema, stack, summary
+from hooks.outcome import Outcome
+from hooks.project import Project
+
+
+@pytest.fixture
+def project(render):
+    """project(**answers) -> hooks' view of a rendered project."""
+    return lambda **answers: Project(render(**answers))
+
+
+# --- environment -----------------------------------------------------------------------------------------------------
+
+
+def test_env_is_private_random_and_made_once(project):
+    one, two = project(stack="none"), project(name="other", stack="none")
+    assert environment.make(one).facts["fresh"]
+    path = one.path / ".env"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE((one.path / "config/jupyter.env").stat().st_mode) == 0o600
+    secrets = [value for name, value in one.environment.items() if name.endswith(("PASSWORD", "TOKEN"))]
+    assert len(secrets) == 4 and len(set(secrets)) == 4 and min(map(len, secrets)) >= 16
+    environment.make(two)
+    assert not set(secrets) & set(two.environment.values())
+    before = path.read_text()
+    assert not environment.make(one).facts["fresh"]
+    assert path.read_text() == before
+    assert not list(one.path.glob("*.part"))
+
+
+def test_env_gets_what_a_newer_template_needs_and_keeps_the_rest(project):
+    made = project(mongo=True)
+    path = made.path / ".env"
+    path.write_text("ENGINE=local\nPOSTGRES_PASSWORD=mine\nMY_OWN=1")
+    outcome = environment.make(made)
+    assert path.read_text().startswith("ENGINE=local\nPOSTGRES_PASSWORD=mine\nMY_OWN=1\n")
+    assert len(made.environment["MONGO_PASSWORD"]) == 32
+    assert "added" in outcome.text and "POSTGRES_PASSWORD" not in outcome.text
+
+
+def test_users_credentials_are_kept(project):
+    made = project()
+    (made.path / "config/jupyter.env").write_text("KEY=mine\n")
+    environment.make(made)
+    assert (made.path / "config/jupyter.env").read_text() == "KEY=mine\n"
+
+
+@pytest.mark.parametrize("answer, engine_name", [("docker", "docker"), ("local", "local")])
+def test_engine_follows_the_answer(project, answer, engine_name):
+    made = project(stack=answer)
+    environment.make(made)
+    assert made.environment["ENGINE"] == engine_name
+
+
+def test_busy_port_moves_to_the_next_free_one_and_is_said(project):
+    port = free_port()
+    made = project(jupyter_port=port, monitor_port=port + 1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        outcome = environment.make(made)
+    chosen = int(made.environment["JUPYTER_PORT"])
+    assert chosen > port and chosen != int(made.environment["MONITOR_PORT"])
+    assert f"port {port} is busy: JUPYTER_PORT={chosen} in .env" in outcome.text
+
+
+def test_many_at_once_make_one_env(render):
+    target = render()
+    runs = [subprocess.Popen([sys.executable, "local/env.py", "--engine", "local"], cwd=target) for _ in range(6)]
+    assert [run.wait() for run in runs] == [0] * 6
+    lines = (target / ".env").read_text().splitlines()
+    assert len([line for line in lines if line.startswith("POSTGRES_PASSWORD=")]) == 1
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+class Archive(http.server.BaseHTTPRequestHandler):
+    """A data archive on loopback: /file, /zip, /short (ends too early), /gone (404), /page (HTML)."""
+
+    content = b"1,2\n" * 1000
+
+    def do_GET(self):
+        name = self.path.strip("/")
+        if name == "gone":
+            self.send_error(404)
+            return
+        body = self.server.packed if name == "zip" else self.content
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body) + (500 if name == "short" else 0)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def archive(tmp_path):
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("inner.data", Archive.content)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Archive)
+    server.packed = packed.read_bytes()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def fetcher(project):
+    return project().module("docker/postgres/fetch_data.py")
+
+
+def test_fetch_takes_the_first_source_that_works(fetcher, archive, tmp_path):
+    target, seen = tmp_path / "data" / "x.data", []
+    used = fetcher.fetch([f"{archive}/gone", f"{archive}/file"], target, progress=lambda *step: seen.append(step))
+    assert used == f"{archive}/file" and target.read_bytes() == Archive.content
+    assert seen[-1] == (4000, 4000)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o644
+
+
+def test_fetch_picks_a_member_of_a_zip_archive(fetcher, archive, tmp_path):
+    fetcher.fetch([f"{archive}/zip#inner.data"], tmp_path / "x.data")
+    assert (tmp_path / "x.data").read_bytes() == Archive.content
+    with pytest.raises(fetcher.FetchError, match="no zip archive with other.data in it"):
+        fetcher.fetch([f"{archive}/zip#other.data"], tmp_path / "y.data")
+
+
+@pytest.mark.parametrize(
+    "path, message",
+    [("gone", "the server says 404"), ("short", "ended after 4000 of 4500 bytes"), ("file", "refused, its SHA-256 is")],
+)
+def test_failed_download_leaves_nothing(fetcher, archive, tmp_path, path, message):
+    folder = tmp_path / "data"
+    with pytest.raises(fetcher.FetchError, match=message):
+        fetcher.fetch([f"{archive}/{path}"], folder / "x.data", checksum="00" * 32)
+    assert list(folder.iterdir()) == []
+
+
+def test_unreachable_server_and_missing_path_are_one_line_each(fetcher, tmp_path):
+    with pytest.raises(fetcher.FetchError) as caught:
+        fetcher.fetch([f"http://127.0.0.1:{free_port()}/x", str(tmp_path / "no.csv")], tmp_path / "x.data")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2 and "refused" in lines[0] and lines[1].endswith("no.csv: No such file or directory")
+
+
+def test_a_file_that_is_there_is_never_replaced(fetcher, archive, tmp_path):
+    (tmp_path / "x.data").write_text("mine")
+    assert fetcher.fetch([f"{archive}/file"], tmp_path / "x.data", checksum="00" * 32) is None
+    assert (tmp_path / "x.data").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["adult", "breast_cancer"])
+def test_without_the_archive_the_sample_is_used_and_said(project, tmp_path, name):
+    outcome = dataset.bring(project(dataset=name, dataset_source=str(tmp_path / "absent.data")))
+    assert "SYNTHETIC SAMPLE" in outcome.text and "NOT THE REAL DATA" in outcome.text
+    assert outcome.command == "make dataset" and "absent.data" in outcome.why
+
+
+def test_wrong_checksum_is_refused_and_said(project, tmp_path):
+    (tmp_path / "adult.data").write_text("39, State-gov\n")
+    made = project(dataset_source=str(tmp_path / "adult.data"))
+    outcome = dataset.bring(made)
+    assert "refused" in outcome.why and not (made.path / "data/adult.data").exists()
+
+
+def test_relative_source_is_meant_from_where_the_user_typed(project, tmp_path, monkeypatch):
+    (tmp_path / "my crops.csv").write_text("a\n1\n")
+    monkeypatch.setenv("PWD", str(tmp_path))
+    made = project(dataset="csv", dataset_source="my crops.csv")
+    assert dataset.bring(made).complete
+    assert (made.path / "data/my_crops.csv").read_text() == "a\n1\n"
+
+
+def test_samples_are_what_their_script_makes(tmp_path):
+    folder = ROOT / "hooks" / "samples"
+    runpy.run_path(str(folder / "make_samples.py"))["main"](tmp_path)
+    for name in ("adult.data", "breast-cancer-wisconsin.data"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+# --- schema of a CSV file ----------------------------------------------------------------------------------------------
+
+
+def infer(project, text, name="crops.csv", encoding="utf-8"):
+    made = project(dataset="csv", dataset_source=f"/x/{name}")
+    (made.path / "data" / name).write_bytes(text.encode(encoding))
+    return made, schema.infer(made)
+
+
+def test_schema_is_written_with_types_and_tidy_names(project):
+    text = 'id;Größe (cm);Zip;When;Order;id\n1;1,5;01234;2026-01-31;a;x\n2;;00501;;"b;""c""";y\n9007199254740993;3;99999;2025-12-01;;\n'
+    made, outcome = infer(project, text)
+    assert outcome.complete
+    sql = (made.path / "docker/postgres/initdb.sql").read_text()
+    for column in ("id           bigint", "grosse_cm", "zip          text", "date", "column_order", "id_2"):
+        assert column in sql or column == "grosse_cm", (column, sql)
+    assert "when" not in sql.split("COPY")[0].split("column_when")[0].splitlines()[-1]
+    assert "DELIMITER ';'" in sql and "COMMENT ON COLUMN crops.zip IS 'Zip';" in sql
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "the file is empty"),
+        ("a,b\n1,2\n3\n", "line 3 has 1 values, the header has 2"),
+        ("a\n\0\n", "no text file"),
+        ('a,b\n"1,2\n', "line"),
+    ],
+)
+def test_bad_csv_is_one_line_and_schema_is_not_written(project, text, message):
+    made, outcome = infer(project, text)
+    assert message in outcome.why and "Traceback" not in outcome.why and outcome.command.endswith("make seed")
+    assert "that has not happened yet" in (made.path / "docker/postgres/initdb.sql").read_text()
+
+
+def test_schema_of_a_latin1_file_asks_for_utf8(project):
+    _, outcome = infer(project, "a\nÄ\n", encoding="latin-1")
+    assert "is not UTF-8" in outcome.why
+
+
+def test_schema_is_the_users_once_written(project):
+    made, _ = infer(project, "a\n1\n")
+    sql = made.path / "docker/postgres/initdb.sql"
+    sql.write_text("-- mine\n")
+    assert "written already" in schema.infer(made).text
+    assert sql.read_text() == "-- mine\n"
+
+
+# --- git -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def git_home(tmp_path, monkeypatch):
+    """A home folder with a git identity and nothing else of this machine's settings."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in [name for name in os.environ if name.startswith("GIT_")] + ["EMAIL", "XDG_CONFIG_HOME"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    (home / ".gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
+    return home
+
+
+def test_one_commit_on_main_and_a_clean_tree(project, git_home):
+    made = project()
+    environment.make(made)
+    outcome = repository.commit(made)
+    assert outcome.complete, outcome
+    assert checked("git", "log", "--format=%an %s", cwd=made.path).splitlines() == [f"Ada {repository.MESSAGE}"]
+    assert checked("git", "branch", "--show-current", cwd=made.path).strip() == "main"
+    assert checked("git", "status", "--porcelain", cwd=made.path) == ""
+    tracked = checked("git", "ls-files", cwd=made.path).split("\n")
+    assert ".env" not in tracked and "config/jupyter.env" not in tracked
+    assert "nothing to commit" in repository.commit(made).text
+    (made.path / "lib/new.py").write_text("x = 1\n")
+    assert "with changes to commit" in repository.commit(made).text
+    assert len(checked("git", "log", "--format=%h", cwd=made.path).splitlines()) == 1
+
+
+def test_scripts_stay_executable_in_git(project, git_home):
+    made = project()
+    repository.commit(made)
+    assert "100755" in checked("git", "ls-files", "--stage", "docker/postgres/seed.sh", cwd=made.path)
+
+
+def test_without_identity_everything_is_there_but_the_commit(project, git_home):
+    (git_home / ".gitconfig").write_text("")
+    made = project(author_name="Ada L", author_email="ada@example.org")
+    outcome = repository.commit(made)
+    assert "git knows no name" in outcome.why
+    assert 'git config --global user.name "Ada L"' in outcome.command and "git commit" in outcome.command
+    assert checked("git", "diff", "--cached", "--name-only", cwd=made.path)
+    checked("sh", "-c", outcome.command, cwd=made.path)
+    assert len(checked("git", "log", "--format=%h", cwd=made.path).splitlines()) == 1
+
+
+def test_never_a_repository_inside_another(project, git_home, tmp_path):
+    git.Repo.init(tmp_path).close()
+    made = project()
+    outcome = repository.commit(made)
+    assert f"part of the repository {tmp_path}" in outcome.text
+    assert not (made.path / ".git").exists()
+
+
+def test_signing_and_global_hooks_do_not_get_in_the_way(project, git_home):
+    (git_home / "hooks").mkdir()
+    (git_home / "hooks/pre-commit").write_text("#!/bin/sh\nexit 1\n")
+    (git_home / "hooks/pre-commit").chmod(0o755)
+    with (git_home / ".gitconfig").open("a") as file:
+        file.write(f"[commit]\n\tgpgsign = true\n[core]\n\thooksPath = {git_home}/hooks\n")
+    assert repository.commit(project()).complete
+
+
+def test_files_too_large_for_a_hosting_service_stay_out(project, git_home):
+    made = project()
+    with (made.path / "data/big.csv").open("wb") as file:
+        file.truncate(repository.LARGEST + 1)
+    assert "left out, over 100 MB: big.csv" in repository.commit(made).text
+    assert "data/big.csv" not in checked("git", "ls-files", cwd=made.path)
+    assert checked("git", "status", "--porcelain", cwd=made.path) == ""
+
+
+def test_output_of_notebooks_does_not_reach_git(project, git_home):
+    made = project()
+    repository.commit(made)
+    path = next((made.path / "ipynb").glob("*Encode_target.ipynb"))
+    notebook = json.loads(path.read_text())
+    for number, cell in enumerate(notebook["cells"]):
+        if cell["cell_type"] == "code":
+            cell["execution_count"] = number
+            cell["outputs"] = [{"name": "stdout", "output_type": "stream", "text": ["secret\n"]}]
+    notebook["metadata"]["language_info"] |= {"version": "3.13.1", "file_extension": ".py"}
+    path.write_text(json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    assert checked("git", "status", "--porcelain", cwd=made.path) == ""
+    notebook["cells"][0]["source"] = ["# Mine\n"]
+    path.write_text(json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    checked("git", "add", "--all", cwd=made.path)
+    assert "secret" not in checked("git", "diff", "--cached", cwd=made.path)
+    assert "# Mine" in checked("git", "diff", "--cached", cwd=made.path)
+
+
+def test_filter_passes_on_what_is_no_notebook(render):
+    target = render()
+    broken = b'{"cells": [\n<<<<<<< ours\n'
+    done = subprocess.run([sys.executable, target / "local/notebook_cells.py"], input=broken, capture_output=True)
+    assert done.stdout == broken and done.returncode == 0
+
+
+# --- stack and engine ------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_started_when_nothing_was_asked_for(project):
+    outcome = stack.start(project(stack="none"), fresh=True)
+    assert outcome.complete and "make up" in outcome.text
+
+
+def fake(folder, name, script):
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+    return str(folder)
+
+
+def test_no_docker_at_all(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    why, how = engine.find()[1]
+    assert why == "Docker is not installed" and "make up ENGINE=local" in how
+
+
+def test_client_without_an_engine(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", fake(tmp_path / "bin", "docker", "exit 1"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    why, how = engine.find()[1]
+    assert why == "no Docker engine answers" and "start Docker" in how
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    "script, message",
+    [("exit 1", "Docker Compose v2 is missing"), ("echo 2.20.3", "Docker Compose is 2.20, 2.24 or newer is needed")],
+)
+def test_engine_without_a_usable_compose(engine, monkeypatch, tmp_path, script, message):
+    from hooks import engine as module
+
+    monkeypatch.setenv("PATH", fake(tmp_path / "bin", "docker", script))
+    assert module.find()[1][0] == message
+
+
+def test_local_env_probe_agrees(project, monkeypatch, tmp_path):
+    """local/env.py, which has no SDK, comes to the same choice: without a usable engine, local."""
+    made = project()
+    monkeypatch.setenv("PATH", fake(tmp_path / "bin", "docker", "exit 1"))
+    assert not made.module("local/env.py").docker_answers()
+
+
+# --- the whole -------------------------------------------------------------------------------------------------------
+
+
+def test_summary_says_what_is_missing_and_how_to_finish(project, capsys):
+    made = project(project_name="Crops [bold]x[/bold]")
+    environment.make(made)
+    results = {
+        "Data": (Outcome("SYNTHETIC SAMPLE", "no net", "make dataset", facts={"synthetic": True}), 0.1),
+        "Git": (Outcome("no commit yet", "no name", "git commit"), 0.1),
+        "Stack": (Outcome("healthy", facts={"rows": [("adult", 400, True)]}), 12.3),
+    }
+    summary.show(made, results)
+    printed = capsys.readouterr().out
+    assert "Crops [bold]x[/bold] is running." in printed
+    assert f"token={made.environment['JUPYTER_TOKEN']}" in printed
+    assert "table adult, 400 rows" in printed and "SYNTHETIC SAMPLE, NOT THE REAL DATA" in printed
+    assert "Git: git commit" in printed and "stack 12.3 s" in printed
+
+
+def test_a_step_that_breaks_does_not_end_the_run(render, git_home):
+    target = render(stack="none", dataset="none")
+    (target / "local/env.py").write_text("raise RuntimeError('broken')\n")
+    done = command(sys.executable, ROOT / "hooks", ".copier-answers.yml", cwd=target)
+    assert done.returncode == 0 and "Traceback" not in done.printed
+    assert "RuntimeError: broken" in done.printed and "branch main" in done.printed
+
+
+def test_missing_libraries_are_fetched_by_pip_into_a_cache(render, git_home, tmp_path):
+    """A Python that has only what Copier brings, and no uv."""
+    checked(sys.executable, "-m", "venv", tmp_path / "bare")
+    python = tmp_path / "bare/bin/python"
+    checked(python, "-m", "pip", "install", "--quiet", "PyYAML")
+    target = render(stack="none", dataset="none")
+    path = f"{tmp_path / 'bare/bin'}:/usr/bin:/bin"
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PATH": path}
+    environ |= {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = command(python, ROOT / "hooks", ".copier-answers.yml", cwd=target, env=environ)
+    assert done.returncode == 0 and "branch main" in done.printed, done.printed
+    assert [entry.name for entry in (tmp_path / "cache/dsproj").iterdir()] == [libraries.cache_folder().name]
+
+
+def test_missing_libraries_that_cannot_be_fetched_are_one_line(render, git_home, tmp_path):
+    checked(sys.executable, "-m", "venv", tmp_path / "bare")
+    python = tmp_path / "bare/bin/python"
+    checked(python, "-m", "pip", "install", "--quiet", "PyYAML")
+    target = render(stack="none", dataset="none")
+    environ = os.environ | {"PATH": f"{tmp_path / 'bare/bin'}:/usr/bin:/bin", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environ |= {"PIP_INDEX_URL": f"http://127.0.0.1:{free_port()}/", "PIP_RETRIES": "0"}
+    environ |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
+    done = command(python, ROOT / "hooks", ".copier-answers.yml", cwd=target, env=environ)
+    assert done.returncode == 0 and "Traceback" not in done.printed, done.printed
+    assert "No module named 'git'" in done.printed and "git commit" in done.printed

@@ -1,0 +1,121 @@
+"""The questions: what a person is asked, what the defaults are, and what a wrong answer is told."""
+
+import copier
+import pytest
+import yaml
+from conftest import ROOT, generate
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+CONTRACT = [
+    "project_name", "project_slug", "description", "author_name", "author_email", "dataset", "dataset_source",
+    "table_name", "jupyter_stack", "mongo", "jupyter_port", "monitor_port", "stack", "created_on",
+]  # fmt: skip
+
+
+def answers(project):
+    return yaml.safe_load((project / ".copier-answers.yml").read_text())
+
+
+def questions():
+    loaded = yaml.safe_load((ROOT / "copier.yml").read_text())
+    return {name: details for name, details in loaded.items() if not name.startswith("_")}
+
+
+def test_every_question_of_the_contract_is_there_and_explains_itself():
+    assert set(CONTRACT) <= set(questions())
+    for name, details in questions().items():
+        assert details["help"].strip(), name
+
+
+def test_the_common_path_is_five_returns():
+    asked = [name for name, details in questions().items() if details.get("ask", True) is True]
+    assert asked == ["project_name", "dataset", "jupyter_stack", "mongo", "details"]
+
+
+def test_all_answers_are_stored_so_that_an_update_finds_them(render):
+    assert set(CONTRACT) <= set(answers(render()))
+
+
+def test_creation_date_is_frozen(render):
+    project = render(created_on="2024-02-29")
+    assert answers(project)["created_on"] == "2024-02-29"
+    assert [path.name for path in (project / "ipynb").glob("20240229-*")] == [
+        path.name for path in (project / "ipynb").glob("*.ipynb")
+    ]
+
+
+@pytest.mark.parametrize(
+    "name, slug",
+    [
+        ("Crop Yields 2026", "crop-yields-2026"),
+        ("  -- spaced --  ", "spaced"),
+        ("2026 census", "project-2026-census"),
+        ("Größe & Gewicht", "gr-e-gewicht"),
+        ("数据科学", "dsproj"),
+        ("x", "project-x"),
+        ("-dash", "dash"),
+        ("a" * 100, "a" * 63),
+        ('it\'s "quoted"', "it-s-quoted"),
+    ],
+)
+def test_slug_from_name(render, name, slug):
+    assert answers(render(project_name=name))["project_slug"] == slug
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=100).filter(str.strip))
+def test_any_name_gives_a_valid_project(render, name):
+    project = render(project_name=name)
+    stored = answers(project)
+    assert stored["project_name"] == name
+    assert yaml.safe_load((project / "docker-compose.yml").read_text())["name"] == stored["project_slug"]
+
+
+@pytest.mark.parametrize(
+    "source, table",
+    [
+        ("/data/Crop Yields (2026).csv", "crop_yields_2026"),
+        ("https://example.org/a/b.csv.gz?x=1", "b"),
+        ("2026.csv", "t_2026"),
+        ("/tmp/данные.csv", "data"),
+    ],
+)
+def test_table_name_from_source(render, source, table):
+    assert answers(render(dataset="csv", dataset_source=source))["table_name"] == table
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"project_name": "  "}, "A name is needed"),
+        ({"project_slug": "Crop Yields"}, "2 to 63 characters: a lower-case letter first"),
+        ({"project_slug": "x"}, "2 to 63 characters"),
+        ({"project_slug": "ok\n"}, "2 to 63 characters"),
+        ({"jupyter_port": 80}, "A port from 1024 to 65535"),
+        ({"jupyter_port": 70000}, "A port from 1024 to 65535"),
+        ({"monitor_port": 8888}, "JupyterLab has port 8888 already"),
+        ({"table_name": "Robert'); DROP TABLE x;--"}, "A table name is 1 to 63 lower-case letters"),
+        ({"table_name": "user"}, '"user" is a reserved word; user_data would do'),
+        ({"dataset": "csv", "dataset_source": ""}, "A data set of your own needs its file"),
+        ({"dataset": "csv", "dataset_source": "ftp://x/y.csv"}, "A link starts with http:// or https://"),
+        ({"author_email": "nobody"}, "An e-mail address looks like"),
+        ({"dataset": "iris"}, "iris"),
+    ],
+)
+def test_a_wrong_answer_is_told_what_is_right(render, wrong, message):
+    with pytest.raises(ValueError, match="(?s)" + __import__("re").escape(message)):
+        render(**wrong)
+
+
+def test_wrong_answer_on_the_command_line_leaves_nothing(template, tmp_path):
+    done = generate(template, tmp_path / "p", "--skip-tasks", project_slug="NO")
+    assert done.returncode != 0
+    assert "a lower-case letter first" in done.printed
+    assert not (tmp_path / "p").exists()
+
+
+def test_without_trust_copier_says_so_and_writes_nothing(template, tmp_path):
+    with pytest.raises(copier.errors.UnsafeTemplateError):
+        copier.run_copy(str(template), tmp_path / "p", defaults=True, quiet=True)
+    assert not (tmp_path / "p").exists()
