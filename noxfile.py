@@ -36,7 +36,14 @@ def tests(session):
 def stack(session):
     """Only what starts servers: on the Docker engine and as local processes."""
     install(session, "test")
-    session.run("pytest", "tests/test_engine.py", "tests/test_local_stack.py", "tests/images", *session.posargs)
+    session.run(
+        "pytest",
+        "tests/test_stack.py",
+        "tests/test_engine.py",
+        "tests/test_local_stack.py",
+        "tests/images",
+        *session.posargs,
+    )
 
 
 @nox.session

@@ -133,3 +133,22 @@ def wait_for(condition, seconds=60, what="it"):
             return result
         time.sleep(0.3)
     raise AssertionError(f"{what} did not happen within {seconds} s")
+
+
+@pytest.fixture
+def made(request, tmp_path):
+    """made(kind, name=…, **answers) -> a generated project; its stack is removed at the end."""
+    from stacks import DockerStack
+
+    stacks = []
+
+    def generated(kind=DockerStack, name="project", **answers):
+        if kind is DockerStack:
+            request.getfixturevalue("engine")
+        stacks.append(kind(tmp_path / name, f"dsproj-test-{name}"))
+        stacks[-1].remove()
+        return stacks[-1].generate(**answers)
+
+    yield generated
+    for each in stacks:
+        each.remove()

@@ -1,0 +1,135 @@
+"""A generated project and its running stack, by the same few words for Docker and for the local stack."""
+
+import json
+import sys
+
+from conftest import ROOT, checked, command, free_port, generate, remove_stack
+
+IDENTITY = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}
+IDENTITY |= {"GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org"}
+
+SERVICES = {"this_jupyter", "this_monitor", "this_postgres", "this_redis", "this_worker"}
+
+# A notebook is run, and saved with its output through JupyterLab's own interface, as the page does it.
+RUN_AND_SAVE = """
+import json, sys, urllib.request, nbformat
+from nbclient import NotebookClient
+port, token, *paths = sys.argv[1:]
+for path in paths:
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": "ipynb"}}).execute()
+    body = json.dumps({"type": "notebook", "format": "json", "content": notebook}).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/api/contents/{path}", body, method="PUT")
+    request.add_header("Authorization", "token " + token)
+    urllib.request.urlopen(request).read()
+    assert any(cell.get("outputs") for cell in nbformat.read(path, as_version=4).cells)
+"""
+
+
+class Stack:
+    """What both have in common. path: the project; printed: what its generation printed."""
+
+    kind = ""
+
+    def __init__(self, path, slug):
+        self.path, self.slug, self.printed = path, slug, ""
+
+    def generate(self, source=ROOT, **answers):
+        answers = {"project_slug": self.slug, "stack": self.kind} | answers
+        answers.setdefault("jupyter_port", free_port(20000))
+        answers.setdefault("monitor_port", free_port(21000))
+        done = generate(source, self.path, env=IDENTITY, **answers)
+        assert done.returncode == 0, done.printed
+        self.printed = done.printed
+        return self
+
+    @property
+    def env(self):
+        lines = (self.path / ".env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    @property
+    def secrets(self):
+        return [value for name, value in self.env.items() if name.endswith(("PASSWORD", "TOKEN"))]
+
+    def make(self, *arguments):
+        return checked("make", *arguments, cwd=self.path)
+
+    def git(self, *arguments):
+        return checked("git", *arguments, cwd=self.path)
+
+    def python(self, code, *arguments):
+        return self.run("python", "-c", code, *arguments)
+
+    def notebooks(self, times=1):
+        """Run all notebooks in the order in which the journal tells its story; how many there are."""
+        order = ["Examine", "Initial", "Verify", "Develop", "Encode"]
+        found = (self.path / "ipynb").glob("*.ipynb")
+        names = sorted(
+            (f"ipynb/{path.name}" for path in found), key=lambda n: order.index(n.split("-")[1].split("_")[0])
+        )
+        for _ in range(times):
+            self.python(RUN_AND_SAVE, self.inner_port, self.env["JUPYTER_TOKEN"], *names)
+        return len(names)
+
+
+class DockerStack(Stack):
+    kind = "docker"
+    inner_port = 8888
+
+    def compose(self, *arguments):
+        return checked("docker", "compose", *arguments, cwd=self.path)
+
+    def run(self, *arguments):
+        return self.compose("exec", "-T", "this_jupyter", *arguments)
+
+    def sql(self, query):
+        return self.compose("exec", "-T", "this_postgres", "psql", "-At", "-c", query).strip()
+
+    def states(self):
+        listed = self.compose("ps", "--all", "--format", "json").splitlines()
+        return {entry["Service"]: entry["Health"] for entry in map(json.loads, listed)}
+
+    def workers(self):
+        return len(self.compose("ps", "--quiet", "this_worker").split())
+
+    def process_ids(self):
+        return sorted(self.compose("ps", "--quiet").split())
+
+    def remove(self):
+        remove_stack(self.slug)
+
+
+class LocalStack(Stack):
+    kind = "local"
+
+    @property
+    def inner_port(self):
+        return self.env["JUPYTER_PORT"]
+
+    def stack(self, *arguments):
+        return checked(sys.executable, "local/stack.py", *arguments, cwd=self.path)
+
+    def run(self, *arguments):
+        return self.stack("run", *arguments)
+
+    def sql(self, query):
+        return self.stack("run", "psql", "-XAt", "-c", query).strip()
+
+    def rows(self):
+        listed = [line.split() for line in self.stack("ps").splitlines()[1:]]
+        return {fields[0]: fields for fields in listed}
+
+    def states(self):
+        running = {name: fields[-1] for name, fields in self.rows().items()}
+        return {name: state for name, state in running.items() if state != "stopped"}
+
+    def workers(self):
+        return len([name for name in self.states() if name.startswith("this_worker")])
+
+    def process_ids(self):
+        return sorted(fields[1] for fields in self.rows().values())
+
+    def remove(self):
+        if (self.path / ".local").exists():
+            command(sys.executable, "local/stack.py", "down", cwd=self.path)

@@ -1,0 +1,195 @@
+"""Daily life with a generated project: the same for Docker and for the local stack."""
+
+import os
+import stat
+import sys
+
+import pytest
+import requests
+from conftest import ROOT, checked, command
+from stacks import IDENTITY, SERVICES, DockerStack, LocalStack
+
+JOB = """
+from lib.jobs import enqueue_ranges, wait
+from lib.postgres import TABLE, encode_targets
+print(sum(wait(enqueue_ranges(encode_targets, TABLE, 5000), timeout=120)))
+"""
+
+
+BOTH = [pytest.param(DockerStack, marks=pytest.mark.engine, id="docker"), pytest.param(LocalStack, id="local")]
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def project(request, tmp_path_factory, adult):
+    """One project for each kind, generated as a person would, in a folder with a blank and an accent."""
+    if request.param is DockerStack:
+        request.getfixturevalue("engine")
+    path = tmp_path_factory.mktemp("home") / "my projéct"
+    made = request.param(path, f"dsproj-test-{request.param.kind}")
+    made.remove()
+    try:
+        yield made.generate(project_name="My Projéct", **({"dataset_source": adult} if adult else {}))
+    finally:
+        made.remove()
+
+
+@pytest.fixture(scope="module")
+def expected_rows(adult):
+    return 32561 if adult else 400
+
+
+def test_everything_is_healthy_and_the_summary_says_so(project, expected_rows):
+    assert project.states() == dict.fromkeys(SERVICES, "healthy")
+    assert "My Projéct is running." in project.printed
+    assert f"http://127.0.0.1:{project.env['JUPYTER_PORT']}/lab?token={project.env['JUPYTER_TOKEN']}" in project.printed
+    assert f"table adult, {expected_rows:,} rows" in project.printed
+    assert ("SYNTHETIC SAMPLE" in project.printed) == (expected_rows == 400)
+
+
+def test_rows_are_typed_trimmed_and_null_where_the_file_has_a_question_mark(project, expected_rows):
+    counts = project.sql("SELECT count(*), count(DISTINCT _id), max(_id) FROM adult")
+    assert counts == "|".join([str(expected_rows)] * 3)
+    assert project.sql("SELECT DISTINCT income_label FROM adult ORDER BY 1").split() == ["<=50K", ">50K"]
+    assert project.sql("SELECT count(*) FROM adult WHERE adult::text LIKE '%?%' OR workclass LIKE ' %'") == "0"
+    assert int(project.sql("SELECT count(*) FROM adult WHERE workclass IS NULL")) > 0
+    if expected_rows == 32561:
+        assert project.sql("SELECT count(*) FROM adult WHERE workclass IS NULL") == "1836"
+        assert project.sql("SELECT sum(age), sum(fnlwgt::bigint) FROM adult") == "1256257|6179373392"
+    assert project.sql("SELECT table_name, row_count FROM dsproj_seed") == f"adult|{expected_rows}"
+
+
+def test_one_commit_clean_tree_and_no_secret_in_git(project):
+    assert len(project.git("log", "--oneline").splitlines()) == 1
+    assert project.git("status", "--porcelain") == ""
+    for secret in project.secrets:
+        assert command("git", "grep", secret, "HEAD", cwd=project.path).returncode == 1
+    assert stat.S_IMODE((project.path / ".env").stat().st_mode) == 0o600
+
+
+def test_passwords_are_demanded(project):
+    lab, monitor = (f"http://127.0.0.1:{project.env[name]}" for name in ("JUPYTER_PORT", "MONITOR_PORT"))
+    assert requests.get(f"{lab}/api/contents").status_code == 403
+    token = {"Authorization": f"token {project.env['JUPYTER_TOKEN']}"}
+    listed = requests.get(f"{lab}/api/contents", headers=token).json()["content"]
+    assert {"ipynb", "lib", "data"} <= {entry["name"] for entry in listed}
+    assert requests.get(monitor).status_code == 401
+    assert requests.get(monitor, auth=("dsproj", project.env["MONITOR_PASSWORD"])).status_code == 200
+    refused = project.python(
+        "import os, psycopg2, redis\n"
+        "try: psycopg2.connect(password='wrong')\n"
+        "except psycopg2.OperationalError as error: print(error)\n"
+        "address = os.environ['REDIS_URL'].partition('@')[2]\n"
+        "try: redis.from_url('redis://' + address).ping()\n"
+        "except redis.AuthenticationError: print('redis refused')\n"
+    )
+    assert "password authentication failed" in refused and "redis refused" in refused
+
+
+def test_no_password_in_a_process_list(project):
+    running = checked("ps", "-eww", "-o", "args")
+    assert not [secret for secret in project.secrets if secret in running]
+
+
+def test_a_job_goes_through_the_worker_and_the_dashboard_shows_it(project, expected_rows):
+    assert project.python(JOB).split()[-1] == str(expected_rows)
+    assert project.sql("SELECT count(*) FROM adult WHERE target IS NULL") == "0"
+    dashboard = f"http://127.0.0.1:{project.env['MONITOR_PORT']}/0/data/queues.json"
+    queues = requests.get(dashboard, auth=("dsproj", project.env["MONITOR_PASSWORD"])).json()["queues"]
+    assert [queue["name"] for queue in queues] == ["default"]
+
+
+def test_every_notebook_runs_twice_and_git_sees_nothing(project):
+    assert project.notebooks(times=2) == 5
+    assert project.git("status", "--porcelain") == ""
+    dotted = {path.name for path in project.path.iterdir() if path.name.startswith(".")}
+    known = {entry.split("/")[0] for entry in project.git("ls-files").splitlines()}
+    assert dotted - known <= {".git", ".env", ".local"}
+
+
+def test_projects_own_tests_and_lint_pass(project):
+    assert "passed" in project.make("test")
+    assert "All checks passed" in project.make("check")
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_down_and_up_keep_the_data(project, expected_rows):
+    project.sql("CREATE TABLE mine AS SELECT 42 AS answer")
+    project.python("from lib.cache import put; put('mine', 42)")
+    project.make("down")
+    assert project.states() == {}
+    printed = project.make("up")
+    assert f"adult is loaded already: {expected_rows} rows" in printed and "/lab?token=" in printed
+    assert project.states() == dict.fromkeys(SERVICES, "healthy")
+    assert project.sql("SELECT answer FROM mine") == "42"
+    assert project.python("from lib.cache import get; print(get('mine'))").strip() == "42"
+    project.sql("DROP TABLE mine")
+
+
+def test_make_targets(project):
+    listed = project.make()
+    targets = "help up down ps logs url psql seed dataset notebook scale test check".split()
+    assert [line.split()[1] for line in listed.splitlines()] == targets
+    assert "this_worker" in project.make("ps")
+    assert "/lab?token=" in project.make("url")
+    assert "loaded already" in project.make("seed")
+    project.make("scale", "N=2")
+    assert project.workers() == 2
+    project.make("scale", "N=1")
+    assert project.workers() == 1
+    assert "make scale N=4" in command("make", "scale", cwd=project.path).printed
+
+
+def test_forced_seed_loads_anew(project, expected_rows):
+    project.sql("DELETE FROM adult WHERE _id <= 10")
+    project.make("seed")
+    assert project.sql("SELECT count(*) FROM adult") == str(expected_rows - 10)
+    project.make("seed", "FORCE=1")
+    assert project.sql("SELECT count(*) FROM adult") == str(expected_rows)
+
+
+@pytest.mark.parametrize("again", ["recopy", "copy"])
+def test_generating_over_it_again_changes_nothing(project, again):
+    before, started = project.env, project.process_ids()
+    answers = project.path / ".copier-answers.yml"
+    arguments = [project.path] if again == "recopy" else ["--data-file", answers, ROOT, project.path]
+    done = command(
+        sys.executable, "-m", "copier", again, "--trust", "--defaults", "--overwrite", "--quiet", "--vcs-ref", "HEAD",
+        *arguments, env=os.environ | IDENTITY,
+    )  # fmt: skip
+    assert done.returncode == 0 and "is running" in done.printed, done.printed
+    assert project.env == before
+    assert len(project.git("log", "--oneline").splitlines()) == 1
+    assert project.process_ids() == started
+
+
+# --- other answers -----------------------------------------------------------------------------------------------------
+
+ODD_CSV = 'Id;Crop Name;When;Yield\n1;"Wheat; winter";2026-01-31;3.5\n2;"Rye ""old""";;4\n3;;2026-03-01;\n'
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"dataset": "breast_cancer", "mongo": True, "jupyter_stack": "minimal"},
+        {"dataset": "csv"},
+        {"dataset": "none", "jupyter_stack": "r"},
+    ],
+    ids=lambda answers: answers["dataset"],
+)
+def test_other_answers_run_too(made, tmp_path, kind, answers):
+    if answers["dataset"] == "csv":
+        (tmp_path / "Crop Yields.csv").write_text(ODD_CSV)
+        answers = answers | {"dataset_source": tmp_path / "Crop Yields.csv"}
+    project = made(kind, name=f"{answers['dataset'].replace('_', '-')}-{kind.kind}", **answers)
+    assert "is running" in project.printed, project.printed
+    assert set(project.states().values()) == {"healthy"}
+    if answers["dataset"] == "csv":
+        values = project.sql("SELECT count(*), sum(yield), max(crop_name), max(column_when) FROM crop_yields")
+        assert values == "3|7.5|Wheat; winter|2026-03-01"
+    if answers.get("mongo"):
+        code = "from lib.mongo import connect_to_mongo as c; print(c().admin.command('ping')['ok'])"
+        assert project.python(code).strip() == "1.0"
+    assert project.notebooks() == 5
+    assert "passed" in project.make("test")
+    assert project.git("status", "--porcelain") == ""
