@@ -117,7 +117,9 @@ class LocalStack(Stack):
         return self.stack("run", "psql", "-XAt", "-c", query).strip()
 
     def rows(self):
-        listed = [line.split() for line in self.stack("ps").splitlines()[1:]]
+        # A note on what stands in for MongoDB may follow the table.
+        listed = [line.split() for line in self.stack("ps").splitlines() if line.startswith("this_")]
+        listed = [fields for fields in listed if len(fields) >= 2 and fields[-1].isalpha()]
         return {fields[0]: fields for fields in listed}
 
     def states(self):
