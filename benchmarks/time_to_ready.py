@@ -11,6 +11,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -95,6 +96,7 @@ def measure(engine, runs, environment):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     parser = argparse.ArgumentParser(description="Time from command to ready, for both engines.")
     parser.add_argument("--engine", action="append", choices=("local", "docker"), help="default: local")
     parser.add_argument("--runs", type=int, default=3, help="warm starts, of which the median is shown")

@@ -136,7 +136,7 @@ def main():
         source = fetch(shlex.split(chosen["SEED_SOURCES"]), target, chosen["SEED_SHA256"], show)
     except (FetchError, OSError) as error:
         sys.exit(
-            f"data/{target.name} could not be fetched:\n{error}\nWith the file at hand, copy it to data/{target.name}."
+            f"data/{target.name} could not be fetched:\n{error}\nWith the file at hand, copy it to data/{target.name}, then: make dataset"
         )
     print(f"\rdata/{target.name}: " + (f"fetched from {source}" if source else "is there already"))
 
