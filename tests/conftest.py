@@ -1,5 +1,6 @@
 """Fixtures: rendered projects, generated ones, and a Docker engine with every image the template names."""
 
+import hashlib
 import os
 import shutil
 import socket
@@ -18,6 +19,10 @@ sys.path.insert(0, str(ROOT))
 SHARED = ROOT.parent / "shared"
 
 PARTS = ("copier.yml", "template", "hooks")
+
+# Compose projects carry it: two checkouts of this repository, and two workers of pytest, leave each other's stacks alone.
+CHECKOUT = hashlib.sha256(str(ROOT).encode()).hexdigest()[:4]
+PREFIX = f"dsproj-test-{CHECKOUT}-{os.environ.get('PYTEST_XDIST_WORKER', 'gw')}"
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +85,8 @@ def adult():
 
 
 def free_port(start=20000):
+    """A port that is free now; each checkout, and each worker of pytest, looks from a place of its own."""
+    start += int(hashlib.sha256(PREFIX.encode()).hexdigest(), 16) % 90 * 10
     for port in range(start, 32000):
         with socket.socket() as probe:
             try:
@@ -145,7 +152,7 @@ def made(request, tmp_path):
     def generated(kind=DockerStack, name="project", **answers):
         if kind is DockerStack:
             request.getfixturevalue("engine")
-        stacks.append(kind(tmp_path / name, f"dsproj-test-{name}"))
+        stacks.append(kind(tmp_path / name, f"{PREFIX}-{name}"))
         stacks[-1].remove()
         return stacks[-1].generate(**answers)
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, checked, command, free_port, remove_stack, wait_for
+from conftest import PREFIX, ROOT, checked, command, free_port, remove_stack, wait_for
 from stacks import IDENTITY, SERVICES, DockerStack, LocalStack
 
 from hooks import stack as stack_step
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture(scope="module")
 def project(engine, tmp_path_factory):
-    running = DockerStack(tmp_path_factory.mktemp("home") / "project", "dsproj-test-engine")
+    running = DockerStack(tmp_path_factory.mktemp("home") / "project", f"{PREFIX}-engine")
     running.remove()
     try:
         yield running.generate()
@@ -130,7 +130,7 @@ def copier_of(ordinary_user, template):
 
 
 def test_an_ordinary_users_files_stay_theirs(ordinary_user, copier_of, monkeypatch):
-    slug = "dsproj-test-user"
+    slug = f"{PREFIX}-user"
     remove_stack(slug)
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")  # root looks into another user's repository
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "safe.directory")
@@ -212,7 +212,7 @@ def test_volumes_of_an_earlier_project_are_not_taken_over(made):
 
 
 def test_ctrl_c_while_the_stack_comes_up_leaves_a_project_that_make_up_finishes(engine, tmp_path):
-    project = DockerStack(tmp_path / "p", "dsproj-test-interrupt")
+    project = DockerStack(tmp_path / "p", f"{PREFIX}-interrupt")
     project.remove()
     answers = {"project_slug": project.slug, "stack": "docker"}
     answers |= {"jupyter_port": free_port(20800), "monitor_port": free_port(20900)}

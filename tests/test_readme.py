@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 import yaml
-from conftest import ROOT, checked, command, remove_stack
+from conftest import PREFIX, ROOT, checked, command, remove_stack
 
 README = (ROOT / "README.md").read_text()
 GENERATE, TEST = re.findall(r"^python3 -m venv .*$", README, re.M)
@@ -38,7 +38,7 @@ def test_every_question_of_the_contract_is_explained():
 @pytest.mark.parametrize("kind", [pytest.param("docker", marks=pytest.mark.engine), "local"])
 def test_first_command_in_a_fresh_clone(kind, tmp_path, request):
     """Only its target folder is another, so that nobody's own "myproj" is in the way."""
-    name = f"dsproj-test-readme-{kind}"
+    name = f"{PREFIX}-readme-{kind}"
     environment = os.environ | {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}
     environment |= {"GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org"}
     if kind == "docker":

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import requests
-from conftest import ROOT, checked, command
+from conftest import PREFIX, ROOT, checked, command
 from stacks import IDENTITY, SERVICES, DockerStack, LocalStack
 
 JOB = """
@@ -25,7 +25,7 @@ def project(request, tmp_path_factory, adult):
     if request.param is DockerStack:
         request.getfixturevalue("engine")
     path = tmp_path_factory.mktemp("home") / "my projéct"
-    made = request.param(path, f"dsproj-test-{request.param.kind}")
+    made = request.param(path, f"{PREFIX}-{request.param.kind}")
     made.remove()
     try:
         yield made.generate(project_name="My Projéct", **({"dataset_source": adult} if adult else {}))
