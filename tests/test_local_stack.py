@@ -368,6 +368,20 @@ def test_busy_ports_are_named_with_their_variables(project):
     project.stack("up")
 
 
+def test_ports_taken_before_the_first_start_give_way(make, project, tmp_path):
+    """Between making .env and starting the servers lies the installation, time for others to take a port."""
+    other = make(tmp_path / "other")
+    borrow_environment(project, other)
+    wanted = {name: other.env[name] for name in ("PGPORT", "JUPYTER_PORT")}
+    environment = other.path / ".env"
+    environment.write_text(environment.read_text().replace(wanted["PGPORT"], project.env["PGPORT"]) + "MINE=kept\n")
+    said = other.stack("up", "this_postgres")
+    assert f"{project.env['PGPORT']} is busy: PGPORT={other.env['PGPORT']} in .env" in said
+    assert (other.env["JUPYTER_PORT"], other.env["MINE"]) == (wanted["JUPYTER_PORT"], "kept")
+    assert stat.S_IMODE(environment.stat().st_mode) == 0o600
+    other.stack("down")
+
+
 def test_a_service_that_cannot_start_shows_its_log(project):
     project.stack("down")
     version = project.path / ".local" / "postgres" / "PG_VERSION"

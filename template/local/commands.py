@@ -17,7 +17,7 @@ import environment
 import health
 import supervision
 import url
-from env import PROJECT, free_port, port_is_free
+from env import PROJECT, change, free_port, port_is_free
 from paths import LOGS, POSTGRES, PYTHON, RUN, STATE, make_folders, marker
 from settings import Settings, fingerprint, store_environment, work_environment
 
@@ -117,6 +117,21 @@ def check_ports(names, settings):
         raise StackError("\n".join([*lines, f"Then: {AGAIN}"]))
 
 
+def settle_ports(settings):
+    """Before the very first start nobody knows the ports yet: a busy one gives way to the next that is free."""
+    if POSTGRES.exists() or settings["ENGINE"] != "local":
+        return
+    taken, moved = set(ports(settings).values()), {}
+    for name, port in ports(settings).items():
+        if not port_is_free(port):
+            taken.add(other := free_port(port + 1, taken))
+            moved[name] = str(other)
+            say("ports", f"{port} is busy: {name}={other} in .env")
+    if moved:
+        change(PROJECT / ".env", moved)
+        settings.values |= moved
+
+
 def wait_until_healthy(names, check, patience=PATIENCE):
     """Show each service as it becomes healthy; StackError with the end of the log of one that does not."""
     start, waiting = time.monotonic(), list(names)
@@ -161,6 +176,7 @@ def ensure_supervisord(names, settings):
         supervision.stop_all(lambda name: None)
     else:
         supervision.stop_leftovers()
+        settle_ports(settings)
     check_ports(names, settings)
     supervision.start_supervisord()
     (RUN / "fingerprint").write_text(fingerprint())

@@ -133,6 +133,16 @@ def create(path, text):
         partial.unlink()
 
 
+def change(path, new):
+    """Give variables of an env file other values, all or none; the rest of the file stays as it is."""
+    text = path.read_text(encoding="utf-8")
+    for name, value in new.items():
+        text = re.sub(rf"(?m)^{name}=.*$", f"{name}={value}", text)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    create(partial, text)
+    os.replace(partial, path)
+
+
 def make(engine=None, project=PROJECT):
     """Make .env and config/jupyter.env where they are missing.
 

@@ -8,9 +8,14 @@ import urllib.request
 from datetime import UTC, datetime
 
 from env import PROJECT
+from paths import PYTHON
 from settings import store_environment
 
 SEED = PROJECT / "docker" / "postgres" / "seed.sh"
+MONGO_PING = """
+import os, pymongo
+pymongo.MongoClient(os.environ["MONGO_URL"], serverSelectionTimeoutMS=3000).admin.command("ping")
+"""
 WORKER_TTL = 60  # a worker's heartbeat is due before this many seconds are over
 
 
@@ -97,11 +102,9 @@ def this_jupyter(settings, process):
 
 
 def this_mongo(settings, process):
-    try:
-        socket.create_connection(("127.0.0.1", settings.port("MONGO_PORT")), timeout=2).close()
-    except OSError as error:
-        return f"does not answer: {error}"
-    return None
+    """A ping with the password, by pymongo in a process of its own: this module has the standard library alone."""
+    done = run([str(PYTHON), "-c", MONGO_PING], settings)
+    return None if done.returncode == 0 else f"does not answer: {lines(done.stderr)[-1][:100]}"
 
 
 SERVICES = (this_postgres, this_redis, this_mongo, this_worker, this_monitor, this_jupyter)
