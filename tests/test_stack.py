@@ -59,7 +59,9 @@ def test_rows_are_typed_trimmed_and_null_where_the_file_has_a_question_mark(proj
 
 
 def test_text_sorts_the_same_on_both_engines(project):
-    assert project.sql("SELECT string_agg(x, '' ORDER BY x) FROM (VALUES ('b'), ('B'), ('a'), ('é')) AS v (x)") == "Babé"
+    assert (
+        project.sql("SELECT string_agg(x, '' ORDER BY x) FROM (VALUES ('b'), ('B'), ('a'), ('é')) AS v (x)") == "Babé"
+    )
 
 
 def test_one_commit_clean_tree_and_no_secret_in_git(project):
