@@ -9,9 +9,9 @@ import copier
 import nbformat
 import pytest
 import yaml
-from conftest import checked, command
+from conftest import PREFIX, ROOT, checked, command
 from releases import Template
-from stacks import IDENTITY, LocalStack
+from stacks import IDENTITY, DockerStack, LocalStack
 
 ANSWERS = {"created_on": "2026-11-22", "project_name": "Crop Yields"}
 
@@ -24,10 +24,8 @@ def template_repo(tmp_path_factory):
     return template
 
 
-class Project(LocalStack):
-    """A project that was generated but does not run."""
-
-    kind = "none"
+class Used:
+    """A project in which somebody works."""
 
     def commit(self, message="Work"):
         self.git("add", "--all")
@@ -58,6 +56,20 @@ class Project(LocalStack):
         return self.git("status", "--porcelain").splitlines()
 
 
+class Project(Used, LocalStack):
+    """One that does not run."""
+
+    kind = "none"
+
+
+class UsedDocker(Used, DockerStack):
+    pass
+
+
+class UsedLocal(Used, LocalStack):
+    pass
+
+
 def with_copier():
     return os.environ | IDENTITY | {"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
 
@@ -83,11 +95,11 @@ def generated(template_repo, tmp_path):
 def use(project):
     """What a person does to a project in its first months; returns the lines that have to survive."""
     project.append("lib/postgres.py", "\n\ndef mine():\n    return 'MY FUNCTION'\n")
-    project.replace("docker/jupyter/requirements.txt", "\n# For `make test`", "\npolars==1.35.0\n\n# For `make test`")
+    project.replace("docker/jupyter/requirements.txt", "\n# For `make test`", "\ntoolz==1.0.0\n\n# For `make test`")
     project.replace(
         "docker-compose.yml",
         "\nconfigs:\n",
-        "\n  my_service:\n    image: alpine:3\n    command: [sleep, inf]\n\nconfigs:\n",
+        "\n  my_service:\n    image: redis:8\n    command: [sleep, inf]\n\nconfigs:\n",
     )
     project.append("README.md", "\n## My chapter\n")
     (project.path / "lib/mine.py").write_text("MY_MODULE = 1\n")
@@ -117,8 +129,8 @@ def check_updated(project, before, head):
     assert snapshot(project) == before
     for name, theirs, news in (
         ("lib/postgres.py", "MY FUNCTION", "NEWS IN LIB"),
-        ("docker/jupyter/requirements.txt", "polars==1.35.0", "humanize==4.12.3"),
-        ("docker-compose.yml", "my_service:\n    image: alpine:3", "shm_size: 384m"),
+        ("docker/jupyter/requirements.txt", "toolz==1.0.0", "humanize==4.12.3"),
+        ("docker-compose.yml", "my_service:\n    image: redis:8", "shm_size: 384m"),
         ("README.md", "## My chapter", "Crop Yields"),
         ("Makefile", "check:", "lint all of the code"),
         ("docker/postgres/init.sh", "", "NEWS IN DOCKER"),
@@ -287,3 +299,59 @@ def test_env_follows_a_changed_mind_without_losing_a_secret(generated):
     assert project.env == secrets
     project.make(".env")  # the first thing that `make up` does
     assert project.env.items() >= secrets.items() and re.fullmatch("[0-9a-f]{32}", project.env["MONGO_PASSWORD"])
+
+
+# --- with a stack that runs ----------------------------------------------------------------------------------------------
+
+FILL_STORES = """
+from lib.cache import put
+from lib.mongo import connect_to_mongo
+put("mine", [1, 2])
+connect_to_mongo().mine.things.insert_one({"mine": 42})
+"""
+READ_STORES = """
+import humanize, toolz
+from lib.cache import get
+from lib.mongo import connect_to_mongo
+from lib.postgres import mine
+print(get("mine"), connect_to_mongo().mine.things.find_one()["mine"], mine())
+"""
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(UsedDocker, marks=pytest.mark.engine, id="docker"), pytest.param(UsedLocal, id="local")]
+)
+def test_an_update_under_a_running_stack(request, tmp_path, kind):
+    if kind is UsedDocker:
+        request.getfixturevalue("engine")
+    template = Template(tmp_path / "template")
+    project = kind(tmp_path / "project", f"{PREFIX}-update-{kind.kind}")
+    project.remove()
+    try:
+        sample = ROOT / "hooks/samples/adult.data"
+        project.generate(template.path, mongo=True, dataset_source=sample, **ANSWERS)
+        assert "is running" in project.printed, project.printed
+        project.notebooks()
+        use(project)
+        project.commit()
+        project.python(FILL_STORES)
+        project.sql("CREATE TABLE mine AS SELECT 42 AS answer")
+        rows = project.sql("SELECT count(*), sum(target) FROM adult")
+        before, head, running = snapshot(project), project.git("rev-parse", "HEAD"), project.process_ids()
+
+        template.next_release()
+        printed = project.update()
+        check_updated(project, before, head)
+        assert "Nothing was restarted; when it suits you: make up" in printed
+        assert project.process_ids() == running and set(project.states().values()) == {"healthy"}
+
+        project.make("up")
+        states = project.states()
+        assert set(states.values()) - {""} == {"healthy"}, states
+        assert ("my_service" in states) == (kind is UsedDocker)
+        assert project.sql("SELECT answer FROM mine") == "42"
+        assert project.sql("SELECT count(*), sum(target) FROM adult") == rows
+        assert project.python(READ_STORES).strip() == "[1, 2] 42 MY FUNCTION"
+        assert snapshot(project) == before
+    finally:
+        project.remove()
