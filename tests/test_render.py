@@ -37,7 +37,7 @@ FILES = {
     "local/commands.py", "local/env.py", "local/environment.py", "local/gitconfig", "local/health.py",
     "local/new_notebook.py", "local/notebook_cells.py", "local/paths.py", "local/postgres.py", "local/processes.py",
     "local/recover_jobs.py", "local/requirements.txt", "local/service.py", "local/settings.py", "local/stack.py",
-    "local/supervision.py", "local/supervisord.conf", "local/url.py",
+    "local/supervision.py", "local/supervisord.conf", "local/update.py", "local/url.py",
     "tests/conftest.py", "tests/test_cache.py", "tests/test_jobs.py", "tests/test_postgres.py",
     *(f"ipynb/20261122-{name}.ipynb" for name in NOTEBOOKS),
 }  # fmt: skip

@@ -1,0 +1,357 @@
+"""Life after generation: an update brings the template's changes and loses nothing of the user's."""
+
+import json
+import os
+import re
+import sys
+
+import copier
+import nbformat
+import pytest
+import yaml
+from conftest import PREFIX, ROOT, checked, command
+from releases import Template
+from stacks import IDENTITY, DockerStack, LocalStack
+
+ANSWERS = {"created_on": "2026-11-22", "project_name": "Crop Yields"}
+
+
+@pytest.fixture(scope="module")
+def template_repo(tmp_path_factory):
+    """A template with v0.1.0 and v0.2.0; read only."""
+    template = Template(tmp_path_factory.mktemp("releases") / "dsproj")
+    template.next_release()
+    return template
+
+
+class Used:
+    """A project in which somebody works."""
+
+    def commit(self, message="Work"):
+        self.git("add", "--all")
+        checked("git", "commit", "--quiet", "--message", message, cwd=self.path, env=os.environ | IDENTITY)
+
+    def update(self, *options):
+        """`copier update`; what it printed."""
+        copier = [sys.executable, "-m", "copier", "update", "--trust", "--defaults"]
+        done = command(*copier, *options, cwd=self.path, env=os.environ | IDENTITY)
+        assert done.returncode == 0, done.printed
+        return done.printed
+
+    def make_update(self, *options):
+        return command("make", "update", *options, cwd=self.path, env=with_copier())
+
+    def text(self, name):
+        return (self.path / name).read_text()
+
+    def append(self, name, text):
+        with (self.path / name).open("a") as file:
+            file.write(text)
+
+    def replace(self, name, old, new):
+        assert old in self.text(name), (name, old)
+        (self.path / name).write_text(self.text(name).replace(old, new, 1))
+
+    def status(self):
+        return self.git("status", "--porcelain").splitlines()
+
+
+class Project(Used, LocalStack):
+    """One that does not run."""
+
+    kind = "none"
+
+
+class UsedDocker(Used, DockerStack):
+    pass
+
+
+class UsedLocal(Used, LocalStack):
+    pass
+
+
+def with_copier():
+    return os.environ | IDENTITY | {"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
+
+
+@pytest.fixture
+def generated(template_repo, tmp_path):
+    """generated(name, vcs_ref, source, **answers) -> a project in git with its .env, rendered from v0.1.0; it does not run."""
+
+    def generate(name="project", vcs_ref="v0.1.0", source=template_repo.path, **answers):
+        project = Project(tmp_path / name, name)
+        data = {"project_slug": "same", "stack": "none"} | ANSWERS | answers
+        options = {"defaults": True, "unsafe": True, "quiet": True, "skip_tasks": True, "vcs_ref": vcs_ref}
+        copier.run_copy(str(source), project.path, data=data, **options)
+        checked(sys.executable, "local/env.py", "--engine", "docker", cwd=project.path)
+        project.git("init", "--quiet", "--initial-branch=main")
+        project.git("config", "include.path", "../local/gitconfig")
+        project.commit("Generate")
+        return project
+
+    return generate
+
+
+def use(project):
+    """What a person does to a project in its first months; returns the lines that have to survive."""
+    project.append("lib/postgres.py", "\n\ndef mine():\n    return 'MY FUNCTION'\n")
+    project.replace("docker/jupyter/requirements.txt", "\n# For `make test`", "\ntoolz==1.0.0\n\n# For `make test`")
+    project.replace(
+        "docker-compose.yml",
+        "\nconfigs:\n",
+        "\n  my_service:\n    image: redis:8\n    command: [sleep, inf]\n\nconfigs:\n",
+    )
+    project.append("README.md", "\n## My chapter\n")
+    (project.path / "lib/mine.py").write_text("MY_MODULE = 1\n")
+    (project.path / "data/plot.png").write_bytes(bytes(range(256)) * 20)
+    (project.path / "data/latin1.csv").write_bytes("name\nGr\xf6\xdfe\n".encode("latin-1"))
+    folder = project.path / "ipynb"
+    executed = folder / "20261122-Encode_target.ipynb"
+    notebook = nbformat.read(executed, as_version=4)
+    for count, cell in enumerate(cell for cell in notebook.cells if cell.cell_type == "code"):
+        cell.execution_count = count
+        cell.outputs = [nbformat.v4.new_output("stream", text="MY OUTPUT\n")]
+    notebook.cells.append(nbformat.v4.new_code_cell("my_cell = 'MY CELL'"))
+    nbformat.write(notebook, executed)
+    (folder / "20261122-Develop_encoding_target_function.ipynb").unlink()
+    checked("python3", "local/new_notebook.py", "My own idea", cwd=project.path)
+
+
+def snapshot(project):
+    """Every file that belongs to the user, as bytes."""
+    names = [".env", "config/jupyter.env", "lib/mine.py", "data/plot.png", "data/latin1.csv"]
+    paths = [project.path / name for name in names] + sorted((project.path / "ipynb").iterdir())
+    return {path.name: path.read_bytes() for path in paths}
+
+
+def check_updated(project, before, head):
+    """The template's changes are there, and so is everything of the user's."""
+    assert snapshot(project) == before
+    for name, theirs, news in (
+        ("lib/postgres.py", "MY FUNCTION", "NEWS IN LIB"),
+        ("docker/jupyter/requirements.txt", "toolz==1.0.0", "humanize==4.12.3"),
+        ("docker-compose.yml", "my_service:\n    image: redis:8", "shm_size: 384m"),
+        ("README.md", "## My chapter", "Crop Yields"),
+        ("Makefile", "check:", "lint all of the code"),
+        ("docker/postgres/init.sh", "", "NEWS IN DOCKER"),
+        ("lib/news.py", "", "New with this version"),
+    ):
+        assert theirs in project.text(name) and news in project.text(name), name
+    for path in (project.path / "ipynb").iterdir():
+        nbformat.validate(json.loads(path.read_text()))
+    yaml.safe_load(project.text("docker-compose.yml"))
+    assert yaml.safe_load(project.text(".copier-answers.yml"))["_commit"] == "v0.2.0"
+    assert project.git("rev-parse", "HEAD") == head
+    assert not list(project.path.rglob("*.rej")) and project.git("ls-files", "--unmerged") == ""
+
+
+def test_an_update_brings_what_is_new_and_loses_nothing(generated):
+    project = generated()
+    use(project)
+    project.commit()
+    before, head = snapshot(project), project.git("rev-parse", "HEAD")
+    printed = project.update()
+    check_updated(project, before, head)
+    assert "Nothing was restarted; when it suits you: make up" in printed and "CONFLICT" not in printed
+    assert "Environment" not in printed and "Stack" not in printed  # no step of generation has run
+
+    project.commit("Update the template")
+    assert "Nothing has changed" in project.update()
+    assert project.status() == []
+
+
+def test_an_updated_project_is_the_fresh_one(generated):
+    """With no edits, an update and a new project of the same answers are the same files."""
+    project, fresh = generated(), generated("fresh", vcs_ref="v0.2.0")
+    project.update()
+    compare(project, fresh)
+
+
+def compare(project, fresh):
+    """The same files with the same text; notebooks, which an update leaves alone, apart."""
+
+    def tree(path):
+        names = (str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
+        return {name: (path / name).read_text() for name in names if not re.match(r"\.git/|\.env$|ipynb/", name)}
+
+    one, other = tree(project.path), tree(fresh.path)
+    assert one.keys() == other.keys()
+    assert [name for name in one if one[name] != other[name]] == []
+
+
+def test_a_conflict_is_listed_with_what_to_do(generated):
+    project = generated()
+    project.replace("docker-compose.yml", "shm_size: 256m", "shm_size: 1g")
+    project.replace("Makefile", "check: ## lint the code", "check: ## my linter")
+    project.commit()
+    printed = project.update()
+    for name in ("docker-compose.yml", "Makefile"):
+        assert f"CONFLICT in {name}: your lines and the template's" in printed and f"git add {name}" in printed
+    text = project.text("docker-compose.yml")
+    assert "shm_size: 1g" in text and "shm_size: 384m" in text
+    assert set(project.git("diff", "--name-only", "--diff-filter=U").split()) == {"docker-compose.yml", "Makefile"}
+    # The Makefile may be in conflict itself, so what comes next has to be possible without it.
+    done = command(sys.executable, "local/update.py", cwd=project.path, env=with_copier())
+    assert done.returncode == 1 and "conflicts are open in: Makefile, docker-compose.yml" in done.printed
+
+
+def test_a_file_that_the_template_gives_up_is_named_with_the_way_back(generated, tmp_path):
+    template = Template(tmp_path / "template")
+    project = generated(source=template.path)
+    project.append("lib/cache.py", "\nMINE = 1\n")
+    project.commit()
+    (template.path / "template/lib/cache.py").unlink()
+    template.release("v0.2.0", "No cache")
+    printed = project.update()
+    assert "REMOVED: the template has no lib/cache.py any more; to keep yours: git restore lib/cache.py" in printed
+    project.git("restore", "lib/cache.py")
+    assert "MINE = 1" in project.text("lib/cache.py")
+
+
+# --- make update -------------------------------------------------------------------------------------------------------
+
+
+def test_make_update_shows_the_news_first_and_can_only_show(generated):
+    project = generated()
+    use(project)
+    project.commit()
+    before, head = snapshot(project), project.git("rev-parse", "HEAD")
+    shown = project.make_update("DRY_RUN=1")
+    assert shown.returncode == 0, shown.printed
+    assert "This project: v0.1.0. The template's newest release: v0.2.0." in shown.printed
+    assert "NEWS IN THE CHANGELOG" in shown.printed and "+    shm_size: 384m" in shown.printed
+    assert "First" not in shown.printed  # what the project has already
+    assert project.status() == [] and project.git("rev-parse", "HEAD") == head
+
+    done = project.make_update()
+    assert done.returncode == 0, done.printed
+    assert done.printed.index("NEWS IN THE CHANGELOG") < done.printed.index("Updating to template version")
+    check_updated(project, before, head)
+
+
+def test_make_update_refuses_uncommitted_work_and_says_what_to_do(generated):
+    project = generated()
+    project.append("README.md", "\nunsaved\n")
+    (project.path / "new.txt").write_text("new\n")
+    done = project.make_update()
+    assert done.returncode and "README.md" in done.printed and "new.txt" in done.printed
+    assert "git add -A && git commit" in done.printed and "Traceback" not in done.printed
+    assert "NEWS" not in project.text("lib/postgres.py")
+
+
+def test_a_notebook_that_was_only_run_does_not_stop_an_update(generated):
+    project = generated()
+    path = project.path / "ipynb/20261122-Encode_target.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    next(cell for cell in notebook.cells if cell.cell_type == "code").outputs = [
+        nbformat.v4.new_output("stream", text="MY OUTPUT\n")
+    ]
+    nbformat.write(notebook, path)
+    assert project.status() != []
+    done = project.make_update()
+    assert done.returncode == 0, done.printed
+    assert "MY OUTPUT" in path.read_text() and "NEWS" not in path.read_text()
+
+
+def test_make_update_says_how_to_get_copier(generated, tmp_path):
+    project = generated()
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("git", "make", "python3", "sh"):
+        (tools / name).symlink_to(checked("which", name).strip() if name != "python3" else "/usr/bin/python3")
+    done = command("make", "update", cwd=project.path, env=IDENTITY | {"PATH": str(tools), "HOME": str(tmp_path)})
+    assert done.returncode and "uv tool install copier" in done.printed and "Traceback" not in done.printed, (
+        done.printed
+    )
+
+
+# --- changing one's mind -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"mongo": "true", "jupyter_port": 9123}, {"jupyter_stack": "minimal", "stack": "local"}],
+    ids=lambda change: "-".join(change),
+)
+def test_another_answer_changes_exactly_what_belongs_to_it(generated, change):
+    def options(answers):
+        return [part for key, value in answers.items() for part in ("-d", f"{key}={value}")]
+
+    project = generated()
+    project.update()
+    project.commit()
+    original = yaml.safe_load(project.text(".copier-answers.yml"))
+    project.update(*options(change))
+    compare(project, generated("there", vcs_ref="v0.2.0", **{k: yaml.safe_load(str(v)) for k, v in change.items()}))
+    project.commit()
+    project.update(*options({key: str(original[key]).lower() for key in change}))
+    compare(project, generated("back", vcs_ref="v0.2.0"))
+
+
+def test_env_follows_a_changed_mind_without_losing_a_secret(generated):
+    project = generated()
+    secrets = project.env
+    printed = project.update("-d", "mongo=true", "-d", "jupyter_port=9123", "-d", "stack=local")
+    assert f".env keeps JUPYTER_PORT={secrets['JUPYTER_PORT']}; for the new one write JUPYTER_PORT=9123" in printed
+    assert "MONITOR_PORT" not in printed
+    if secrets["ENGINE"] != "local":
+        assert ".env keeps ENGINE=docker" in printed
+    assert project.env == secrets
+    project.make(".env")  # the first thing that `make up` does
+    assert project.env.items() >= secrets.items() and re.fullmatch("[0-9a-f]{32}", project.env["MONGO_PASSWORD"])
+
+
+# --- with a stack that runs ----------------------------------------------------------------------------------------------
+
+FILL_STORES = """
+from lib.cache import put
+from lib.mongo import connect_to_mongo
+put("mine", [1, 2])
+connect_to_mongo().mine.things.insert_one({"mine": 42})
+"""
+READ_STORES = """
+import humanize, toolz
+from lib.cache import get
+from lib.mongo import connect_to_mongo
+from lib.postgres import mine
+print(get("mine"), connect_to_mongo().mine.things.find_one()["mine"], mine())
+"""
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(UsedDocker, marks=pytest.mark.engine, id="docker"), pytest.param(UsedLocal, id="local")]
+)
+def test_an_update_under_a_running_stack(request, tmp_path, kind):
+    if kind is UsedDocker:
+        request.getfixturevalue("engine")
+    template = Template(tmp_path / "template")
+    project = kind(tmp_path / "project", f"{PREFIX}-update-{kind.kind}")
+    project.remove()
+    try:
+        sample = ROOT / "hooks/samples/adult.data"
+        project.generate(template.path, mongo=True, dataset_source=sample, **ANSWERS)
+        assert "is running" in project.printed, project.printed
+        project.notebooks()
+        use(project)
+        project.commit()
+        project.python(FILL_STORES)
+        project.sql("CREATE TABLE mine AS SELECT 42 AS answer")
+        rows = project.sql("SELECT count(*), sum(target) FROM adult")
+        before, head, running = snapshot(project), project.git("rev-parse", "HEAD"), project.process_ids()
+
+        template.next_release()
+        printed = project.update()
+        check_updated(project, before, head)
+        assert "Nothing was restarted; when it suits you: make up" in printed
+        assert project.process_ids() == running and set(project.states().values()) == {"healthy"}
+
+        project.make("up")
+        states = project.states()
+        assert set(states.values()) - {""} == {"healthy"}, states
+        assert ("my_service" in states) == (kind is UsedDocker)
+        assert project.sql("SELECT answer FROM mine") == "42"
+        assert project.sql("SELECT count(*), sum(target) FROM adult") == rows
+        assert project.python(READ_STORES).strip() == "[1, 2] 42 MY FUNCTION"
+        assert snapshot(project) == before
+    finally:
+        project.remove()
