@@ -1,10 +1,10 @@
 """Make .env: passwords, ports and ids of this machine. Made once, then only read.
 
-    python3 local/env.py [--engine docker|local]
+    python3 local/env.py [--engine docker|local] [--workers N]
 
 The ports that are tried first stand in .env.example. Standard library only: it runs before anything is installed. An
 existing .env is never touched, so a database keeps the password that its volume was made with; only a variable that a
-newer template needs is added at the end.
+newer template needs is added at the end, and the number of workers changed by `make scale`.
 """
 
 import argparse
@@ -21,6 +21,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 # Below 32768, where operating systems begin to hand out ports for outgoing connections.
 HIGHEST_PORT = 32767
+MOST_WORKERS = 32  # as many as local/supervisord.conf knows
 
 
 def port_is_free(port):
@@ -106,6 +107,7 @@ def values(engine, example):
         **ports,
         "NB_UID": uid,
         "NB_GID": gid,
+        "WORKERS": 1,
     }
     if "MONGO_PASSWORD" in example:
         fresh["MONGO_PASSWORD"] = secrets.token_hex(16)
@@ -131,6 +133,24 @@ def create(path, text):
         return False
     finally:
         partial.unlink()
+
+
+def write(name, value, path=PROJECT / ".env"):
+    """Give one variable of an existing .env another value; every other line stays as it is."""
+    text = path.read_text(encoding="utf-8")
+    line = f"{name}={value}"
+    changed, found = re.subn(rf"^{name}=.*$", line, text, flags=re.MULTILINE)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(changed if found else f"{text.rstrip()}\n{line}\n")
+    partial.replace(path)
+
+
+def write_workers(wanted):
+    """Note in .env how many workers are to run, now and after the next start; ValueError for a wrong number."""
+    if not 0 <= wanted <= MOST_WORKERS:
+        raise ValueError(f"From 0 to {MOST_WORKERS} workers, please, not {wanted}")
+    write("WORKERS", wanted)
 
 
 def make(engine=None, project=PROJECT):
@@ -166,11 +186,15 @@ def main():
     parser.add_argument(
         "--engine", choices=("docker", "local"), help="what runs the servers; default: Docker if it answers"
     )
+    parser.add_argument("--workers", type=int, help="write this number of workers into .env")
+    arguments = parser.parse_args()
     try:
-        for note in make(parser.parse_args().engine):
+        for note in make(arguments.engine):
             print(note)
+        if arguments.workers is not None:
+            write_workers(arguments.workers)
     except (OSError, KeyError, ValueError) as error:
-        sys.exit(f".env could not be made: {error}")
+        sys.exit(f".env could not be written: {error}")
 
 
 if __name__ == "__main__":
