@@ -2,7 +2,9 @@
 
 import json
 import sys
+from pathlib import Path
 
+import pytest
 from conftest import ROOT, checked, command, free_port, generate, remove_stack
 
 IDENTITY = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}
@@ -61,6 +63,13 @@ class Stack:
     def python(self, code, *arguments):
         return self.run("python", "-c", code, *arguments)
 
+    def try_python(self, code, *arguments):
+        """The same, where it may fail: the finished process."""
+        return command(*self.run_command, "python", "-c", code, *arguments, cwd=self.path)
+
+    def run(self, *arguments):
+        return checked(*self.run_command, *arguments, cwd=self.path)
+
     def notebooks(self, times=1):
         """Run all notebooks in the order in which the journal tells its story; how many there are."""
         order = ["Examine", "Initial", "Verify", "Develop", "Encode"]
@@ -76,12 +85,10 @@ class Stack:
 class DockerStack(Stack):
     kind = "docker"
     inner_port = 8888
+    run_command = ("docker", "compose", "exec", "-T", "this_jupyter")
 
     def compose(self, *arguments):
         return checked("docker", "compose", *arguments, cwd=self.path)
-
-    def run(self, *arguments):
-        return self.compose("exec", "-T", "this_jupyter", *arguments)
 
     def sql(self, query):
         return self.compose("exec", "-T", "this_postgres", "psql", "-At", "-c", query).strip()
@@ -96,12 +103,28 @@ class DockerStack(Stack):
     def process_ids(self):
         return sorted(self.compose("ps", "--quiet").split())
 
+    def host_process_ids(self, service):
+        """The ids, on this host, of a service's processes, parents first; [] where its container does not run."""
+        container = self.compose("ps", "--quiet", service).split()
+        listed = command("docker", "top", *container[:1], "-eo", "pid").stdout.split()
+        return [int(word) for word in listed if word.isdecimal()]
+
+    def worker_start(self):
+        """Changes when the worker is restarted."""
+        return checked(
+            "docker", "inspect", "-f", "{{.State.StartedAt}}", *self.compose("ps", "-q", "this_worker").split()
+        )
+
+    def restart_worker(self):
+        self.compose("restart", "this_worker")
+
     def remove(self):
         remove_stack(self.slug)
 
 
 class LocalStack(Stack):
     kind = "local"
+    run_command = (sys.executable, "local/stack.py", "run")
 
     @property
     def inner_port(self):
@@ -109,9 +132,6 @@ class LocalStack(Stack):
 
     def stack(self, *arguments):
         return checked(sys.executable, "local/stack.py", *arguments, cwd=self.path)
-
-    def run(self, *arguments):
-        return self.stack("run", *arguments)
 
     def sql(self, query):
         return self.stack("run", "psql", "-XAt", "-c", query).strip()
@@ -132,6 +152,27 @@ class LocalStack(Stack):
     def process_ids(self):
         return sorted(fields[1] for fields in self.rows().values())
 
+    def host_process_ids(self, service):
+        """The ids of a service's processes, parents first; [] where it does not run."""
+        fields = self.rows().get(service, [])
+        if len(fields) < 2 or not fields[1].isdecimal():
+            return []
+        pid = fields[1]
+        try:
+            return [int(pid), *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        except FileNotFoundError:
+            return []
+
+    def worker_start(self):
+        return self.rows()["this_worker"][1]
+
+    def restart_worker(self):
+        self.make("scale", "N=0")
+        self.make("scale", "N=1")
+
     def remove(self):
         if (self.path / ".local").exists():
             command(sys.executable, "local/stack.py", "down", cwd=self.path)
+
+
+BOTH = [pytest.param(DockerStack, marks=pytest.mark.engine, id="docker"), pytest.param(LocalStack, id="local")]

@@ -7,16 +7,13 @@ import sys
 import pytest
 import requests
 from conftest import PREFIX, ROOT, checked, command
-from stacks import IDENTITY, SERVICES, DockerStack, LocalStack
+from stacks import BOTH, IDENTITY, SERVICES, DockerStack
 
 JOB = """
 from lib.jobs import enqueue_ranges, wait
 from lib.postgres import TABLE, encode_targets
 print(sum(wait(enqueue_ranges(encode_targets, TABLE, 5000), timeout=120)))
 """
-
-
-BOTH = [pytest.param(DockerStack, marks=pytest.mark.engine, id="docker"), pytest.param(LocalStack, id="local")]
 
 
 @pytest.fixture(scope="module", params=BOTH)

@@ -2,21 +2,26 @@
 
 A job is a function in lib/ and JSON arguments, so whoever reaches Redis can at most call what is already there;
 nothing is pickled. A job can run twice (a worker dies, the job is retried): write it so that this does no harm.
+Edit the function as you like: the next job runs what the file says then.
 """
 
 import hashlib
 import importlib
 import importlib.util
 import inspect
+import itertools
 import json
+import random
 import re
 import time
 
 from psycopg2 import sql
 from redis import exceptions
 from rq import Queue, Retry, Worker
-from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
+from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job, JobStatus
+from rq.registry import DeferredJobRegistry, ScheduledJobRegistry, StartedJobRegistry
+from rq.results import Result
 from rq.serializers import JSONSerializer
 
 from lib.cache import connect_to_redis
@@ -31,11 +36,14 @@ else:
 JOB_TIMEOUT = 600  # seconds that one job may take
 RESULT_TTL = 24 * 3600  # seconds that its result is kept
 FAILURE_TTL = 7 * 24 * 3600  # seconds that the traceback of a failed one is kept
-NO_WORKER_AFTER = 15  # seconds without any worker before wait() gives up; a restart takes less
+SIZES = 5_000, 50_000  # rows of a range where the caller leaves it open: at least, at most
+NO_WORKER_AFTER = 30  # seconds without any worker before wait() gives up; a restart takes less
 NO_REDIS_AFTER = 60  # seconds that wait() rides out a Redis that is away
+LOST_AFTER = 20  # seconds without news before wait() looks for jobs that nobody will do any more
 
 UNDER_WAY = {JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED}
 FAILED = {JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED}
+LOST = "lost"
 
 
 class JobsFailed(RuntimeError):
@@ -55,11 +63,14 @@ def queue(name="default"):
     return Queue(name, connection=connect_to_redis(), serializer=JSONSerializer, default_timeout=JOB_TIMEOUT)
 
 
-def enqueue_ranges(function, table, size, kwargs=None):
+def enqueue_ranges(function, table, size=None, kwargs=None):
     """Enqueue `function(first_id, last_id, **kwargs)` for ranges of `size` rows that together cover `table`.
 
     The ranges are of the integer key `_id`, both ends included, in order and without gaps; the last may be
-    smaller. An empty table gives no jobs. A job is tried up to four times, 2, 5 and 10 s apart.
+    smaller. Without `size` it is an eighth of the table, within SIZES: so large that the queue's own work per job
+    (some 20 ms) is little beside the job's, so small that several workers have their share and a retry costs little.
+    An empty table gives no jobs. A job whose worker or server fails is tried up to four times, some 2, 5 and 10 s
+    apart; one with a mistake in its code fails at once.
 
     Returns the list of jobs, one a range. Calling this again while they are queued or running returns the same
     jobs, not twice the work; those that have ended are run afresh.
@@ -67,7 +78,7 @@ def enqueue_ranges(function, table, size, kwargs=None):
     Raises ValueError for a size below 1, TypeError for a function that a worker cannot import or call this way
     (one from a notebook cell) and for arguments that are not JSON, LookupError for a table without an integer `_id`.
     """
-    if not isinstance(size, int) or size < 1:
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
         raise ValueError(f"size is a number of rows, at least 1, not {size!r}")
     kwargs = kwargs or {}
     _check_function(function, kwargs)
@@ -98,7 +109,7 @@ def enqueue_ranges(function, table, size, kwargs=None):
                     timeout=JOB_TIMEOUT,
                     result_ttl=RESULT_TTL,
                     failure_ttl=FAILURE_TTL,
-                    retry=Retry(max=3, interval=[2, 5, 10]),
+                    retry=_retry(),
                 )
                 for job_id, (first, last) in zip(ids, ranges, strict=True)
                 if job_id not in jobs
@@ -113,48 +124,61 @@ def enqueue_ranges(function, table, size, kwargs=None):
 def wait(jobs, timeout=None):
     """Wait for all jobs, with a progress bar, and return their results in the order of `jobs`.
 
+    A worker, Redis or PostgreSQL that is restarted meanwhile is waited for, and a job that is tried again too.
+
     Raises, once every job has ended, JobsFailed if some failed for good; NoWorker when there is nobody to do
     them; TimeoutError after `timeout` seconds. In the last two cases, and when you interrupt it, the jobs stay
     queued: call wait(jobs) again.
     """
     jobs = list(jobs)
     pending = dict.fromkeys(job.id for job in jobs)
-    failed = {}
-    start = last_worker = last_redis = time.monotonic()
+    failed, nowhere = {}, set()
+    start = last_news = last_look = last_search = last_worker = last_redis = time.monotonic()
     with tqdm(total=len(pending), unit="job") as bar:
         while pending:
-            before = time.monotonic()
+            now = time.monotonic()
             try:
                 states = _states(jobs[0].connection, pending)
-                if not states and before - last_worker > 1:
-                    if Worker.all(queue=Queue(jobs[0].origin, connection=jobs[0].connection)):
-                        last_worker = time.monotonic()
-                    elif before - last_worker > NO_WORKER_AFTER:
+                if states:
+                    last_news = last_worker = now
+                elif now - last_look > 1:
+                    last_look = now
+                    home = Queue(jobs[0].origin, connection=jobs[0].connection, serializer=JSONSerializer)
+                    if Worker.all(queue=home):
+                        last_worker = now
+                    elif now - last_worker > NO_WORKER_AFTER:
                         raise NoWorker(
-                            f"{len(pending)} of {len(jobs)} jobs wait and no worker listens on {jobs[0].origin!r}.\n"
+                            f"{len(pending)} of {len(jobs)} jobs wait and no worker listens on {home.name!r}.\n"
                             "`make up` starts one, `make logs` shows why it is gone."
                         )
-                last_redis = time.monotonic()
+                if now - max(last_news, last_search) > LOST_AFTER:
+                    last_search, before = now, nowhere
+                    nowhere = _nowhere([job for job in jobs if job.id in pending])
+                    states = dict.fromkeys(nowhere & before, LOST)  # twice, so not just moving from list to list
+                last_redis = now
+                for job_id, state in states.items():
+                    del pending[job_id]
+                    if state != JobStatus.FINISHED:
+                        failed[job_id] = state
+                        bar.set_postfix(failed=len(failed))
+                    bar.update()
+                if pending and not states:
+                    _wait_for_news(jobs[0].connection, pending, 10 * (time.monotonic() - now))
             except (exceptions.ConnectionError, exceptions.TimeoutError):
                 if time.monotonic() - last_redis > NO_REDIS_AFTER:
                     raise
-                states = {}
-            for job_id, state in states.items():
-                del pending[job_id]
-                if state != JobStatus.FINISHED:
-                    failed[job_id] = state
-                    bar.set_postfix(failed=len(failed))
-                bar.update()
-            if states:
-                last_worker = time.monotonic()
-            elif pending:
-                # Ten times as long as asking took: prompt for a few jobs, no burden on Redis for a million.
-                time.sleep(min(max(0.02, 10 * (time.monotonic() - before)), 1))
+                time.sleep(0.5)
             if pending and timeout is not None and time.monotonic() - start > timeout:
                 raise TimeoutError(f"{len(pending)} of {len(jobs)} jobs are not done after {timeout} s; they go on")
     if failed:
+        failed = {job.id: failed[job.id] for job in jobs if job.id in failed}
         raise JobsFailed(list(failed), _failure_message(jobs, failed))
-    return [_result(job) for job in jobs]
+    return [job.return_value(refresh=True) for job in jobs]
+
+
+def _retry():
+    """Three more tries, ever later; not to the second, so that jobs that failed together do not come back together."""
+    return Retry(max=3, interval=[seconds + random.randint(0, seconds // 2) for seconds in (2, 5, 10)])
 
 
 def _check_function(function, kwargs):
@@ -185,7 +209,7 @@ def _check_function(function, kwargs):
 
 
 def _key_ranges(table, size):
-    """The ranges `(first, last)` of `_id`, `size` rows each."""
+    """The ranges `(first, last)` of `_id`, `size` rows each; None chooses a size."""
     name = identifier(table)
     with transaction(reading=True) as cur:
         cur.execute(
@@ -202,6 +226,9 @@ def _key_ranges(table, size):
                 f"table {table} has no integer key _id; "
                 f"ALTER TABLE {table} ADD COLUMN _id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY makes one"
             )
+        if size is None:
+            cur.execute(sql.SQL("SELECT count(*) AS rows FROM {}").format(name))
+            size = min(max(SIZES[0], -(-cur.fetchone()["rows"] // 8)), SIZES[1])
         # Every size-th key starts a range: counting rows, not keys, keeps the jobs even where keys are missing.
         numbered = sql.SQL("SELECT _id, row_number() OVER (ORDER BY _id) AS n FROM {}").format(name)
         cur.execute(sql.SQL("SELECT _id FROM ({}) AS keys WHERE (n - 1) %% %s = 0").format(numbered), [size])
@@ -223,6 +250,31 @@ def _states(connection, ids):
     }
 
 
+def _wait_for_news(connection, pending, longest):
+    """Return when one of the next jobs in line has a result, and after some time in any case.
+
+    The time is up to 1 s and grows with that of asking for all: prompt for a few jobs, no burden for a million.
+    """
+    longest = min(max(0.1, longest), 1)
+    start = time.monotonic()
+    next_in_line = itertools.islice(pending, 20)
+    # RQ appends every result to a stream of the job's own, and Redis tells those who block on it.
+    if connection.xread({Result.get_key(job_id): "0-0" for job_id in next_in_line}, block=int(longest * 1000)):
+        time.sleep(max(0, 0.005 - (time.monotonic() - start)))
+
+
+def _nowhere(jobs):
+    """The ids of jobs that are in no list of their queue: somebody emptied it, or died just between two lists."""
+    known, connection = set(), jobs[0].connection
+    for name in {job.origin for job in jobs}:
+        home = Queue(name, connection=connection, serializer=JSONSerializer)
+        lists = (StartedJobRegistry, ScheduledJobRegistry, DeferredJobRegistry)
+        known.update(*(kind(queue=home, serializer=JSONSerializer).get_job_ids(cleanup=False) for kind in lists))
+        known.update(home.job_ids, IntermediateQueue(home.key, connection).get_job_ids())
+    missing = {job.id for job in jobs} - known
+    return missing - _states(connection, missing).keys()
+
+
 def _failure_message(jobs, failed):
     some = ", ".join(list(failed)[:10]) + (", …" if len(failed) > 10 else "")
     first = next(job for job in jobs if job.id in failed)
@@ -230,15 +282,10 @@ def _failure_message(jobs, failed):
     result = first.latest_result()
     if result and result.exc_string:
         story = result.exc_string
+    elif state is LOST:
+        story = "It is in no list of the queue any more, and nobody will do it. Enqueue it again."
     elif state is None:
         story = "Redis no longer knows it: it was deleted, or ended longer ago than results are kept."
     else:
         story = f"It was {state.value}."
     return f"{len(failed)} of {len(jobs)} jobs failed: {some}\n\nThe first, {first.id}:\n{story}"
-
-
-def _result(job):
-    value = job.return_value(refresh=True)
-    if value == UNSERIALIZABLE_RETURN_VALUE_PAYLOAD:
-        raise JobsFailed([job.id], f"{job.id} returned a value that is not JSON; store it with lib.cache.put instead")
-    return value

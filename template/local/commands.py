@@ -6,6 +6,7 @@ import errno
 import fcntl
 import http.client
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ import environment
 import health
 import supervision
 import url
-from env import PROJECT, change, free_port, port_is_free
+from env import PROJECT, change, free_port, port_is_free, write_workers
 from paths import LOGS, POSTGRES, PYTHON, RUN, STATE, make_folders, marker
 from settings import Settings, fingerprint, store_environment, work_environment
 
@@ -31,7 +32,6 @@ PORTS = {
     "this_jupyter": "JUPYTER_PORT",
 }
 FULL = 20_000_000  # bytes that a disk has left at the most when it is called full
-MOST_WORKERS = 32  # as many as supervisord.conf knows
 AGAIN = "make up ENGINE=local"
 
 
@@ -45,17 +45,18 @@ def say(what, text, seconds=None):
 
 
 def services(settings):
-    """The names of the project's services, one worker among them."""
-    chosen = ["this_postgres", "this_redis", "this_worker_1", "this_monitor", "this_jupyter"]
-    return [*chosen[:2], "this_mongo", *chosen[2:]] if settings.mongo else chosen
+    """The names of the project's processes, as many workers as .env says among them."""
+    stores = ["this_postgres", "this_redis", *(["this_mongo"] if settings.mongo else [])]
+    workers = [f"this_worker_{number}" for number in range(1, settings.workers + 1)]
+    return [*stores, *workers, "this_monitor", "this_jupyter"]
 
 
 def process_names(service, settings):
     """The processes of a service that the user named."""
     if service == "this_worker":
-        return [name for name in supervision.processes() if name.startswith("this_worker")] or ["this_worker_1"]
+        return [name for name in services(settings) if name.startswith("this_worker")]
     if service not in services(settings):
-        known = " ".join(name.removesuffix("_1") for name in services(settings))
+        known = " ".join(dict.fromkeys(re.sub(r"_\d+$", "", name) for name in services(settings)))
         raise StackError(f"There is no service {service}; there are: {known}")
     return [service]
 
@@ -128,7 +129,7 @@ def settle_ports(settings):
             moved[name] = str(other)
             say("ports", f"{port} is busy: {name}={other} in .env")
     if moved:
-        change(PROJECT / ".env", moved)
+        change(moved)
         settings.values |= moved
 
 
@@ -219,12 +220,17 @@ def bring_up(names, settings):
 
 
 def bring_up_all(settings):
-    names = services(settings)
-    # Workers beyond the first stay as many as they were, also over a restart.
-    names += [name for name in supervision.processes() if name.startswith("this_worker_") and name not in names]
-    bring_up(names, settings)
+    bring_up(services(settings), settings)
+    stop_surplus_workers(settings)
     if health.this_postgres(settings, None):
         run_seed([], settings)
+
+
+def stop_surplus_workers(settings):
+    for name in sorted(supervision.processes().keys() - services(settings)):
+        if name.startswith("this_worker_"):
+            supervision.stop(name)
+            say(name, "stopped")
 
 
 def down(arguments):
@@ -310,21 +316,14 @@ def run(arguments):
 
 
 def scale(arguments):
-    wanted = arguments.workers
-    if not 0 <= wanted <= MOST_WORKERS:
-        raise StackError(f"From 0 to {MOST_WORKERS} workers, please, not {wanted}.")
-    settings = prepare()
+    prepare()
     with alone():
+        write_workers(arguments.workers)
+        settings = Settings()
         if not supervision.answers():
-            raise StackError(f"The stack does not run; start it: {AGAIN}")
-        running = {name for name in supervision.processes() if name.startswith("this_worker_")}
-        names = [f"this_worker_{number}" for number in range(1, wanted + 1)]
-        for name in sorted(running - set(names)):
-            supervision.stop(name)
-            say(name, "stopped")
-        for name in names:
-            supervision.start(name)
-        wait_until_healthy(names, lambda name, process: health.check(name, settings, process))
+            raise StackError(f"The number is noted, but the stack does not run; start it: {AGAIN}")
+        stop_surplus_workers(settings)
+        bring_up(services(settings), settings)
 
 
 def parse(words):

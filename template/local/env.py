@@ -1,10 +1,10 @@
 """Make .env: passwords, ports and ids of this machine. Made once, then only read.
 
-    python3 local/env.py [--engine docker|local]
+    python3 local/env.py [--engine docker|local] [--workers N]
 
 The ports that are tried first stand in .env.example. Standard library only: it runs before anything is installed. An
 existing .env is never touched, so a database keeps the password that its volume was made with; only a variable that a
-newer template needs is added at the end.
+newer template needs is added at the end, and the number of workers changed by `make scale`.
 """
 
 import argparse
@@ -21,6 +21,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 # Below 32768, where operating systems begin to hand out ports for outgoing connections.
 HIGHEST_PORT = 32767
+MOST_WORKERS = 32  # as many as local/supervisord.conf knows
 
 
 def port_is_free(port):
@@ -106,6 +107,7 @@ def values(engine, example):
         **ports,
         "NB_UID": uid,
         "NB_GID": gid,
+        "WORKERS": 1,
     }
     if "MONGO_PASSWORD" in example:
         fresh["MONGO_PASSWORD"] = secrets.token_hex(16)
@@ -133,14 +135,23 @@ def create(path, text):
         partial.unlink()
 
 
-def change(path, new):
-    """Give variables of an env file other values, all or none; the rest of the file stays as it is."""
+def change(new, path=PROJECT / ".env"):
+    """Give variables of an existing env file other values, all or none; every other line stays as it is."""
     text = path.read_text(encoding="utf-8")
     for name, value in new.items():
-        text = re.sub(rf"(?m)^{name}=.*$", f"{name}={value}", text)
+        line = f"{name}={value}"
+        changed, found = re.subn(rf"(?m)^{name}=.*$", line, text)
+        text = changed if found else f"{text.rstrip()}\n{line}\n"
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     create(partial, text)
     os.replace(partial, path)
+
+
+def write_workers(wanted):
+    """Note in .env how many workers are to run, now and after the next start; ValueError for a wrong number."""
+    if not 0 <= wanted <= MOST_WORKERS:
+        raise ValueError(f"From 0 to {MOST_WORKERS} workers, please, not {wanted}")
+    change({"WORKERS": wanted})
 
 
 def make(engine=None, project=PROJECT):
@@ -176,11 +187,15 @@ def main():
     parser.add_argument(
         "--engine", choices=("docker", "local"), help="what runs the servers; default: Docker if it answers"
     )
+    parser.add_argument("--workers", type=int, help="write this number of workers into .env")
+    arguments = parser.parse_args()
     try:
-        for note in make(parser.parse_args().engine):
+        for note in make(arguments.engine):
             print(note)
+        if arguments.workers is not None:
+            write_workers(arguments.workers)
     except (OSError, KeyError, ValueError) as error:
-        sys.exit(f".env could not be made: {error}")
+        sys.exit(f".env could not be written: {error}")
 
 
 if __name__ == "__main__":

@@ -22,9 +22,10 @@ REDIS_CONF = """\
 bind 127.0.0.1
 port {port}
 requirepass {password}
-# Queued jobs survive: every write is in the file before it is answered, even when the machine loses power.
+# Queued jobs survive a crash of this server: every write is in the file before it is answered. It is on the disk within
+# a second; waiting for that each time would take longer than most jobs.
 appendonly yes
-appendfsync always
+appendfsync everysec
 save ""
 dir ./
 # The title would overwrite the environment, by which `make down` knows its processes.
@@ -68,13 +69,8 @@ def this_mongo(settings):
 
 
 def this_worker(settings):
-    environment = work_environment(settings)
-    wait_for_redis(settings)
-    subprocess.run([PYTHON, PROJECT / "local" / "recover_jobs.py"], env=environment)
-    # A second guard for jobs of a worker that was killed: short times to live, often looked at.
-    options = ["--with-scheduler", "--serializer", "json", "--worker-ttl", "60", "--maintenance-interval", "30"]
-    command = [str(PYTHON), "-m", "rq.cli", "worker", *options, "--path", str(PROJECT), "default"]
-    return command, {**environment, "RQ_REDIS_URL": environment["REDIS_URL"]}, PROJECT
+    # The image's own worker; sys.argv[1] tells it from the others, as a container's name does.
+    return [str(PYTHON), "docker/jupyter/worker.py", sys.argv[1]], work_environment(settings), PROJECT
 
 
 def this_monitor(settings):

@@ -6,7 +6,7 @@ import pwd
 import tempfile
 from pathlib import Path
 
-from env import PROJECT, make, read
+from env import MOST_WORKERS, PROJECT, make, read
 from paths import JUPYTER, STATE, VENV, marker
 
 # Variables of the calling shell that would lead a program past this project's servers or settings.
@@ -36,6 +36,13 @@ class Settings:
         text = self.values.get(name, "")
         if not text.isdecimal() or not 1024 <= int(text) <= 65535:
             raise ValueError(f".env: {name}={text} is not a port; write a number from 1024 to 65535")
+        return int(text)
+
+    @property
+    def workers(self):
+        text = self.values.get("WORKERS", "")
+        if not text.isdecimal() or int(text) > MOST_WORKERS:
+            raise ValueError(f".env: WORKERS={text} is not a number of workers; write one from 0 to {MOST_WORKERS}")
         return int(text)
 
     @property
@@ -108,9 +115,9 @@ def work_environment(settings):
 
 def fingerprint():
     """Changes when running servers should be restarted: with the settings, the folder's place or these files."""
-    files = [PROJECT / ".env", PROJECT / "config" / "jupyter.env", STATE / "installed"]
-    files += Path(__file__).parent.glob("*")
-    digest = hashlib.sha256(f"{PROJECT}\n{marker()}\n".encode())
+    files = [PROJECT / "config" / "jupyter.env", STATE / "installed", *Path(__file__).parent.glob("*")]
+    values = {name: value for name, value in read(PROJECT / ".env").items() if name != "WORKERS"}
+    digest = hashlib.sha256(f"{PROJECT}\n{marker()}\n{values}\n".encode())
     for file in sorted(file for file in files if file.is_file()):
         digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -1,9 +1,11 @@
 import math
 import operator
+import os
+import time
 from uuid import uuid4
 
 import pytest
-from rq import Worker
+from rq import Retry, Worker
 
 from lib import jobs
 from lib.jobs import JobsFailed, NoWorker, enqueue_ranges, queue, wait
@@ -48,6 +50,58 @@ def test_a_failure_comes_back_with_its_traceback(worker):
     bad.delete()
 
 
+def test_a_mistake_in_the_code_fails_at_once(table, worker):
+    """Not after the pauses of the retries, which are there for servers that are away."""
+    start = time.monotonic()
+    todo = enqueue_ranges(encode_targets, table, 5, kwargs={"table": "no_such_table", **KWARGS})
+    with pytest.raises(JobsFailed, match="UndefinedTable"):
+        wait(todo, timeout=60)
+    assert time.monotonic() - start < 15
+    for job in todo:
+        job.delete()
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "message"), [("set", [], "not JSON"), ("operator.mul", ["x", 2**25], "32 MB")]
+)
+def test_a_result_that_redis_should_not_hold(function, args, message, worker):
+    job = queue().enqueue(function, args=args)
+    with pytest.raises(JobsFailed, match=message):
+        wait([job], timeout=60)
+    job.delete()
+
+
+def test_a_job_that_never_ends_is_ended(worker):
+    job = queue().enqueue(time.sleep, 3600, job_timeout=1, retry=Retry(max=3))
+    with pytest.raises(JobsFailed, match="JobTimeoutException"):
+        wait([job], timeout=60)
+    job.delete()
+
+
+def test_a_job_that_kills_its_process_is_tried_again_and_then_reported(worker):
+    job = queue().enqueue(os.kill, 0, 9, retry=Retry(max=1))
+    with pytest.raises(JobsFailed, match="terminated unexpectedly"):
+        wait([job], timeout=60)
+    job.delete()
+
+
+def test_a_job_that_is_in_no_list_any_more_is_reported(table, idle_queue, monkeypatch):
+    monkeypatch.setattr(jobs, "LOST_AFTER", 0.5)
+    todo = enqueue_ranges(operator.add, table, 2)
+    idle_queue.connection.delete(idle_queue.key)
+    with pytest.raises(JobsFailed, match="in no list") as failure:
+        wait(todo, timeout=20)
+    assert failure.value.ids == [job.id for job in todo]
+
+
+def test_the_size_follows_the_table(table, idle_queue):
+    con, cur = connect_to_postgres()
+    cur.execute(f"INSERT INTO {table} SELECT generate_series(100, 80099)")
+    con.commit()
+    todo = enqueue_ranges(operator.add, table)
+    assert len(todo) == 8
+
+
 def test_ranges_cover_the_keys_without_gaps(table, idle_queue):
     todo = enqueue_ranges(operator.add, table, 2)
     assert [tuple(job.args) for job in todo] == [(1, 2), (3, 10), (11, 11)]
@@ -83,6 +137,7 @@ def from_a_notebook(first_id, last_id):
     ("change", "error", "message"),
     [
         ({"size": 0}, ValueError, "size"),
+        ({"size": 2.5}, ValueError, "size"),
         ({"table": "no_such_table"}, LookupError, "no table"),
         ({"table": "pg_class"}, LookupError, "_id"),
         ({"function": "lib.postgres.encode_targets"}, TypeError, "plain function"),

@@ -1,0 +1,85 @@
+"""The worker: what is edited in lib/ is what the next job runs, and what a dead worker had is handed on."""
+
+import time
+
+import pytest
+from conftest import PREFIX, wait_for
+from stacks import BOTH, DockerStack
+
+ENQUEUE = """
+import sys
+from lib.jobs import queue, wait
+print(wait([queue().enqueue(sys.argv[1])], timeout=120)[0])
+"""
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def project(request, tmp_path_factory):
+    if request.param is DockerStack:
+        request.getfixturevalue("engine")
+    made = request.param(tmp_path_factory.mktemp("worker") / "project", f"{PREFIX}-worker-{request.param.kind}")
+    made.remove()
+    try:
+        yield made.generate()
+    finally:
+        made.remove()
+
+
+def answer(project, function):
+    """What a job that calls `function` returns; or the error, as text."""
+    done = project.try_python(ENQUEUE, function)
+    return done.stdout.strip() if done.returncode == 0 else done.stderr
+
+
+def test_edited_code_is_what_the_next_job_runs(project):
+    module = project.path / "lib" / "answers.py"
+    workers = project.worker_start()
+    for number in range(5):  # at once and of the same size, where compiled code is easily taken for fresh
+        module.write_text(f"def ask():\n    return {number}\n")
+        assert answer(project, "lib.answers.ask") == str(number)
+    # Through another module too, which has not changed itself.
+    (project.path / "lib" / "asking.py").write_text("from lib.answers import ask\n\ndef again():\n    return ask()\n")
+    assert answer(project, "lib.asking.again") == "4"
+    module.write_text("def ask():\n    return 'edited'\n")
+    assert answer(project, "lib.asking.again") == "edited"
+
+    module.write_text("def ask(:\n")
+    assert "SyntaxError" in answer(project, "lib.answers.ask")
+    module.write_text("import no_such_module\n")
+    assert "no_such_module" in answer(project, "lib.answers.ask")
+    module.write_text("raise SystemExit(3)\n")
+    assert float(answer(project, "time.time")) > 0, "a module that does not import spoils no other job"
+    module.write_text("def ask():\n    return 'mended'\n")
+    assert answer(project, "lib.answers.ask") == "mended"
+    assert project.worker_start() == workers, "nobody was restarted"
+
+
+def test_a_job_starts_at_once_and_pandas_is_there(project):
+    (project.path / "lib" / "timing.py").write_text(
+        "import sys, time\n\ndef begun():\n    return [time.time(), 'pandas' in sys.modules]\n"
+    )
+    code = """
+import time
+from lib.jobs import queue, wait
+late = []
+for _ in range(10):
+    time.sleep(0.2)
+    start = time.time()
+    begun, pandas = wait([queue().enqueue("lib.timing.begun")], timeout=60)[0]
+    assert pandas
+    late.append(begun - start)
+print(sorted(late)[2])
+"""
+    # 0.05 s on a quiet machine; tests run on busy ones.
+    assert float(project.python(code).split()[-1]) < 0.5
+
+
+def test_stop_lets_the_job_end(project):
+    (project.path / "lib" / "slow.py").write_text("import time\n\ndef nap():\n    time.sleep(4)\n    return 'slept'\n")
+    project.python("from lib.jobs import queue; queue().enqueue('lib.slow.nap', job_id='nap')")
+    state = "from lib.jobs import queue; print(queue().fetch_job('nap').get_status().value)"
+    wait_for(lambda: project.python(state).strip() == "started", 30, "the job's start")
+    start = time.monotonic()
+    project.restart_worker()
+    assert project.python(state).strip() == "finished", "it ended before its worker did"
+    assert time.monotonic() - start < 60
