@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 CONTRACT = [
     "project_name", "project_slug", "description", "author_name", "author_email", "dataset", "dataset_source",
     "table_name", "jupyter_stack", "mongo", "jupyter_port", "monitor_port", "stack", "created_on",
+    "postgres_version",
 ]  # fmt: skip
 
 

@@ -3,13 +3,14 @@
 import json
 import os
 import re
+import shutil
 import sys
 
 import copier
 import nbformat
 import pytest
 import yaml
-from conftest import PREFIX, ROOT, checked, command
+from conftest import PARTS, PREFIX, ROOT, checked, command
 from releases import Template
 from stacks import IDENTITY, DockerStack, LocalStack
 
@@ -120,7 +121,7 @@ def use(project):
 def snapshot(project):
     """Every file that belongs to the user, as bytes."""
     names = [".env", "config/jupyter.env", "lib/mine.py", "data/plot.png", "data/latin1.csv"]
-    paths = [project.path / name for name in names] + sorted((project.path / "ipynb").iterdir())
+    paths = [project.path / name for name in names] + sorted((project.path / "ipynb").glob("*.ipynb"))
     return {path.name: path.read_bytes() for path in paths}
 
 
@@ -137,7 +138,7 @@ def check_updated(project, before, head):
         ("lib/news.py", "", "New with this version"),
     ):
         assert theirs in project.text(name) and news in project.text(name), name
-    for path in (project.path / "ipynb").iterdir():
+    for path in (project.path / "ipynb").glob("*.ipynb"):
         nbformat.validate(json.loads(path.read_text()))
     yaml.safe_load(project.text("docker-compose.yml"))
     assert yaml.safe_load(project.text(".copier-answers.yml"))["_commit"] == "v0.2.0"
@@ -179,6 +180,31 @@ def compare(project, fresh):
     assert [name for name in one if one[name] != other[name]] == []
 
 
+def test_the_last_release_updates_to_the_present_state(tmp_path, generated):
+    """Of this repository itself: a project of its newest tag, updated to the working tree, is the fresh one."""
+    described = command("git", "describe", "--tags", "--abbrev=0", "--match", "v*", cwd=ROOT)
+    if described.returncode:
+        pytest.skip("no version of this repository is tagged yet")
+    checked("git", "clone", "--quiet", ROOT, tmp_path / "template")
+    for part in PARTS:
+        shutil.rmtree(tmp_path / "template" / part) if (ROOT / part).is_dir() else None
+        checked("cp", "-R", ROOT / part, tmp_path / "template")
+    for words in (["add", "--all"], ["commit", "--quiet", "--allow-empty", "--message", "Now"]):
+        checked("git", *words, cwd=tmp_path / "template", env=os.environ | IDENTITY)
+    last = described.stdout.strip()
+    project, fresh = (
+        generated(name, ref, tmp_path / "template") for name, ref in (("project", last), ("fresh", "HEAD"))
+    )
+    project.append("lib/postgres.py", "\n# MINE\n")
+    project.append("README.md", "\n## Mine\n")
+    project.commit()
+    printed = project.update("--vcs-ref", "HEAD")
+    assert "Updating to template version" in printed and "CONFLICT" not in printed
+    for name, text in (("lib/postgres.py", "\n# MINE\n"), ("README.md", "\n## Mine\n")):
+        project.replace(name, text, "")
+    compare(project, fresh)
+
+
 def test_a_conflict_is_listed_with_what_to_do(generated):
     project = generated()
     project.replace("docker-compose.yml", "shm_size: 256m", "shm_size: 1g")
@@ -201,8 +227,13 @@ def test_a_file_that_the_template_gives_up_is_named_with_the_way_back(generated,
     project.append("lib/cache.py", "\nMINE = 1\n")
     project.commit()
     (template.path / "template/lib/cache.py").unlink()
-    template.release("v0.2.0", "No cache")
+    questions = template.path / "copier.yml"
+    assert 'default: "18"' in questions.read_text()
+    questions.write_text(questions.read_text().replace('default: "18"', 'default: "19"'))
+    template.release("v0.2.0", "No cache, PostgreSQL 19")
     printed = project.update()
+    # A volume is of one major version: it is recorded, and stays.
+    assert project.text("docker/postgres/Dockerfile").startswith("FROM postgres:18\n")
     assert "REMOVED: the template has no lib/cache.py any more; to keep yours: git restore lib/cache.py" in printed
     project.git("restore", "lib/cache.py")
     assert "MINE = 1" in project.text("lib/cache.py")

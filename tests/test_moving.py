@@ -1,0 +1,184 @@
+"""Data on the move: backup, restore and destroy, on both engines and from one to the other; a clone elsewhere."""
+
+import json
+import os
+import shutil
+import stat
+import tarfile
+
+import pytest
+from conftest import PREFIX, ROOT, checked, command
+from stacks import IDENTITY, DockerStack, LocalStack
+
+pytestmark = pytest.mark.engine
+
+FILL = """
+import time
+from datetime import datetime
+from bson import ObjectId, Decimal128
+from lib.cache import connect_to_redis, put
+from lib.mongo import connect_to_mongo
+import numpy
+put("array", numpy.arange(1000.0))
+put("for a while", 1, ttl=86400)
+redis = connect_to_redis()
+redis.rpush("list", *range(3000), b"\\xff\\x00")
+redis.sadd("set", "a", "b")
+redis.zadd("zset", {"one": 1.5, "inf": float("inf")})
+redis.hset("hash", mapping={"f": "1", b"\\xfe": b"\\xfd"})
+redis.xadd("stream", {"k": "v"}, id="5-1")
+redis.xgroup_create("stream", "readers", "0")
+things = connect_to_mongo().mine.things
+things.create_index([("name", 1)], unique=True)
+things.insert_many([{"_id": ObjectId("64b000000000000000000001"), "name": "größe", "n": Decimal128("1.10"), "b": b"\\x00"},
+                    {"name": "two", "when": datetime(2026, 1, 1), "deep": [{"x": None}]}])
+"""
+LOOK = """
+import json
+from lib.cache import connect_to_redis, get
+from lib.mongo import connect_to_mongo
+r, things = connect_to_redis(), connect_to_mongo().mine.things
+r.connection_pool.connection_kwargs
+print(json.dumps([
+    float(get("array").sum()), get("for a while"), 80000 < r.ttl("for a while") <= 86400,
+    [str(x) for x in r.lrange("list", 0, -1)][-2:], r.llen("list"), sorted(map(str, r.smembers("set"))),
+    str(r.zrange("zset", 0, -1, withscores=True)), str(sorted(r.hgetall("hash").items())),
+    str(r.xrange("stream")), str(r.xinfo_groups("stream")[0]["name"]),
+    sorted(map(repr, things.find({}, {"_id": 0}))), str(things.find_one({"name": "größe"})["_id"]),
+    sorted(index["name"] for index in things.list_indexes()),
+]))
+"""
+SQL = """
+CREATE SCHEMA lab; CREATE TYPE lab.mood AS ENUM ('fine');
+CREATE TABLE lab."Odd name" (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, t text, m lab.mood, b bytea, a float[]);
+INSERT INTO lab."Odd name" (t, m, b, a) SELECT 'größe ' || n, 'fine', '\\x00ff', '{1,NaN}' FROM generate_series(1, 500) n;
+CREATE VIEW lab.seen AS SELECT count(*) FROM adult;
+CREATE MATERIALIZED VIEW lab.kept AS SELECT income_label, count(*) FROM adult GROUP BY 1;
+"""
+DIGEST = """
+SELECT (SELECT md5(string_agg(o::text, ',' ORDER BY id)) FROM lab."Odd name" o), (SELECT * FROM lab.seen),
+(SELECT sum(count) FROM lab.kept), (SELECT md5(string_agg(a::text, ',' ORDER BY _id)) FROM adult a),
+(SELECT row_count FROM dsproj_seed)
+"""
+
+
+def look(project):
+    return project.sql(DIGEST), json.loads(project.python(LOOK))
+
+
+@pytest.fixture(scope="module")
+def stacks(engine, tmp_path_factory):
+    """Two projects of the same template side by side on one host, one on Docker, one on the local stack; in a third
+    folder, what the tests clone."""
+    home = tmp_path_factory.mktemp("home")
+    made = DockerStack(home / "docker", f"{PREFIX}-moving"), LocalStack(home / "local", f"{PREFIX}-moving")
+    try:
+        for project in made:
+            project.remove()
+            project.generate(mongo=True, dataset_source=ROOT / "hooks/samples/adult.data")
+            assert "is running" in project.printed, project.printed
+        yield made
+    finally:
+        for project in made:
+            project.remove()
+
+
+def refused(project, *arguments):
+    done = command("make", *arguments, cwd=project.path)
+    assert done.returncode and "Traceback" not in done.printed, done.printed
+    return done.printed
+
+
+def backup(project):
+    printed = project.make("backup")
+    name = next(line.split(",")[0] for line in printed.splitlines() if line.startswith("backups/"))
+    return project.path / name, printed
+
+
+def test_a_round_trip_over_both_engines(stacks, tmp_path):
+    docker, local = stacks
+    docker.sql(SQL)
+    docker.python(FILL)
+    before = look(docker)
+    file, printed = backup(docker)
+    assert "3 tables with" in printed and "redis, " in printed and "mongo, 2 documents" in printed
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600 and docker.git("status", "--porcelain") == ""
+
+    # From Docker to the local stack. Nothing is overwritten without a word.
+    said = refused(local, "restore", f"FILE={file}")
+    assert "overwrites" in said and "public.adult" in said and "FORCE=1" in said
+    restored = local.make("restore", f"FILE={file}", "FORCE=1")
+    assert "Restored: PostgreSQL, 3 tables" in restored
+    assert look(local) == before
+
+    # And back, to a Docker stack that has lost everything; the moved folder is the same project.
+    file, _ = backup(local)
+    said = refused(docker, "destroy")
+    assert f"volume {docker.slug}_postgres_data" in said and "FORCE=1" in said and docker.states()
+    assert "Removed" in docker.make("destroy", "FORCE=1")
+    assert docker.states() == {} and checked("docker", "volume", "ls", "-q", "-f", f"name={docker.slug}_") == ""
+    assert docker.git("status", "--porcelain") == "" and list((docker.path / "backups").iterdir())
+    docker.path = docker.path.rename(docker.path.with_name("moved away"))
+    assert "rows from data/" in docker.make("up")
+    docker.make("restore", f"FILE={file}", "FORCE=1")
+    assert look(docker) == before
+    assert set(docker.states().values()) == {"healthy"}
+
+
+def test_a_restore_that_cannot_be_done_changes_nothing(stacks, tmp_path):
+    _, project = stacks
+    project.sql("CREATE TABLE only_mine AS SELECT 1 AS one")
+    file, _ = backup(project)
+    assert "FILE=backups/" in refused(project, "restore", "FORCE=1")
+    assert "ls backups/" in refused(project, "restore", "FILE=nothing.tar", "FORCE=1")
+
+    damaged = tmp_path / "damaged.tar"
+    damaged.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    said = refused(project, "restore", f"FILE={damaged}", "FORCE=1")
+    assert "Nothing was changed" in said
+    with tarfile.open(file) as archive:
+        archive.extractall(tmp_path, filter="data")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    redis = (tmp_path / "redis.jsonl").read_text()
+    (tmp_path / "redis.jsonl").write_text(redis + '{"db": 0, "key": "eA==", "type": "string"')
+    altered = tmp_path / "altered.tar"
+    with tarfile.open(altered, "w") as archive:
+        for name in ("manifest.json", *manifest["files"]):
+            archive.add(tmp_path / name, arcname=name)
+    assert "redis.jsonl is not what was saved" in refused(project, "restore", f"FILE={altered}", "FORCE=1")
+
+    # A view that the backup does not know hangs on a table: PostgreSQL refuses, and undoes all of it.
+    project.sql("CREATE VIEW newer AS SELECT * FROM only_mine; UPDATE only_mine SET one = 2")
+    said = refused(project, "restore", f"FILE={file}", "FORCE=1")
+    assert "could not be restored and is as it was" in said and "newer" in said and "Nothing was changed" in said
+    assert project.sql("SELECT * FROM newer") == "2"
+    project.sql("DROP VIEW newer")
+    project.make("restore", f"FILE={file}", "FORCE=1")
+    assert project.sql("SELECT * FROM only_mine") == "1"
+    assert [path.suffix for path in (project.path / "backups").iterdir()] == [".tar"] * len(
+        list((project.path / "backups").iterdir())
+    )
+
+
+def test_a_clone_on_another_machine_comes_up_with_data_and_passwords_of_its_own(stacks, tmp_path):
+    _, origin = stacks
+    checked("git", "clone", "--quiet", origin.path, tmp_path / "clone", env=os.environ | IDENTITY)
+    clone = LocalStack(tmp_path / "clone", origin.slug)
+    assert not (clone.path / ".env").exists()
+    try:
+        # ENGINE is given because on this machine Docker would be the answer, and its names are taken by the origin.
+        assert "/lab?token=" in clone.make("up", "ENGINE=local", "PYTHON3=python3")
+        assert set(clone.states().values()) == {"healthy"}
+        assert not set(clone.secrets) & set(origin.secrets)
+        ports = {name: value for name, value in clone.env.items() if "PORT" in name}
+        assert not set(ports.values()) & {origin.env[name] for name in ports}
+        assert clone.sql("SELECT count(*) FROM adult") == clone.sql("SELECT row_count FROM dsproj_seed") != "0"
+        assert set(origin.states().values()) == {"healthy"}
+        said = refused(clone, "destroy", "ENGINE=local")
+        assert ".local/postgres" in said
+        clone.make("destroy", "ENGINE=local", "FORCE=1")
+        assert not (clone.path / ".local/postgres").exists() and (clone.path / ".env").exists()
+        assert "nothing to remove" in clone.make("destroy", "ENGINE=local").lower()
+    finally:
+        clone.remove()
+        shutil.rmtree(clone.path, ignore_errors=True)
