@@ -103,11 +103,19 @@ class DockerStack(Stack):
     def process_ids(self):
         return sorted(self.compose("ps", "--quiet").split())
 
-    def host_process_ids(self, service):
-        """The ids, on this host, of a service's processes, parents first; [] where its container does not run."""
-        container = self.compose("ps", "--quiet", service).split()
-        listed = command("docker", "top", *container[:1], "-eo", "pid").stdout.split()
-        return [int(word) for word in listed if word.isdecimal()]
+    def host_process_id(self, service):
+        """The id, on this host, of a service's first process, in a list; [] where its container does not run."""
+        container = self.compose("ps", "--quiet", service).split()[:1]
+        found = checked("docker", "inspect", "-f", "{{.State.Pid}}", *container).split() if container else []
+        return [int(pid) for pid in found if pid != "0"]
+
+    def worker_family(self):
+        """The ids, on this host, of the worker and of its children: the scheduler, and the job that it does."""
+        container = self.compose("ps", "--quiet", "this_worker").split()
+        listed = checked("docker", "top", *container[:1], "-eo", "pid,ppid,args").splitlines()[1:]
+        rows = [line.split(maxsplit=2) for line in listed]
+        worker = next(pid for pid, _, words in rows if "python" in words.split()[0] and "worker.py" in words)
+        return [int(worker), *(int(pid) for pid, parent, _ in rows if parent == worker)]
 
     def worker_start(self):
         """Changes when the worker is restarted."""
@@ -152,16 +160,15 @@ class LocalStack(Stack):
     def process_ids(self):
         return sorted(fields[1] for fields in self.rows().values())
 
-    def host_process_ids(self, service):
-        """The ids of a service's processes, parents first; [] where it does not run."""
+    def host_process_id(self, service):
+        """The id of a service's process, in a list; [] where it does not run."""
         fields = self.rows().get(service, [])
-        if len(fields) < 2 or not fields[1].isdecimal():
-            return []
-        pid = fields[1]
-        try:
-            return [int(pid), *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
-        except FileNotFoundError:
-            return []
+        return [int(fields[1])] if len(fields) > 1 and fields[1].isdecimal() else []
+
+    def worker_family(self):
+        """The ids of the worker and of its children: the scheduler, and the job that it does."""
+        pid = self.rows()["this_worker"][1]
+        return [int(pid), *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
     def worker_start(self):
         return self.rows()["this_worker"][1]
