@@ -1,0 +1,196 @@
+"""How a file of rows is written: encoding, delimiter, quotes, and whether its first row names the columns."""
+
+import codecs
+import collections
+import csv
+import dataclasses
+import re
+
+from data_files import DataError, check_start, lines_before, unpacked
+from normalise import BLOCK, decoded
+
+DELIMITERS = ",;\t|"
+SAMPLE = 1 << 20  # bytes from which delimiter and quotes are found; the whole file is then held to them
+ROWS = 2000
+MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+HIGH = re.compile(rb"[\x80-\xff]")
+
+
+@dataclasses.dataclass
+class Dialect:
+    """Characters are empty where the file has none."""
+
+    encoding: str
+    delimiter: str
+    quote: str
+    escape: str
+    first_rows: list  # of lists of str
+    plain: bool  # may COPY and DuckDB read the file as it lies there?
+
+
+def find_encoding(path, given=None):
+    """(Python's name of the encoding, is the file plain UTF-8?) after reading all of it. Raises DataError."""
+    with unpacked(path) as file:
+        start = file.read(1 << 16)
+        check_start(start)
+        plain = not is_packed(path) and not start.startswith(codecs.BOM_UTF8)
+        if given:
+            check_encoding(path, given)
+            return given, False
+        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            check_encoding(path, "utf-16")
+            return "utf-16", False
+        for name, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[0::2])):
+            if len(start) > 3 and zeros.count(0) > len(zeros) * 0.4:
+                check_encoding(path, name)
+                return name, False
+        decoder, block, line, before = codecs.getincrementaldecoder("utf-8")(), start, 1, b"\n"
+        while block:
+            if b"\0" in block:
+                raise DataError(
+                    f"line {line + lines_before(block, block.index(0))} has a NUL byte: this is no text file, or a damaged one"
+                )
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError as error:
+                return other_encoding(path, line + lines_before(block, error.start)), False
+            plain = plain and b"\r" not in block and b'"' not in block
+            plain = plain and b"\n\n" not in block and not (before == b"\n" and block.startswith(b"\n"))
+            line, before = line + lines_before(block, len(block)), block[-1:]
+            block = file.read(BLOCK)
+    if decoder.getstate()[0]:
+        return other_encoding(path, line), False
+    return "utf-8", plain
+
+
+def is_packed(path):
+    with open(path, "rb") as raw, unpacked(path) as file:
+        return raw.read(64) != file.read(64)
+
+
+def other_encoding(path, line):
+    """What a file is that is not UTF-8: Windows-1252 (the larger Latin-1), or damaged UTF-8."""
+    right = wrong = 0
+    with unpacked(path) as file:
+        while block := file.read(BLOCK):
+            found = MULTIBYTE.findall(block)
+            right += len(found)
+            wrong += len(HIGH.findall(block)) - sum(map(len, found))
+    if right > wrong:
+        raise DataError(
+            f"line {line} is not UTF-8, though the rest of the file is: mend it, or say what it is: --encoding NAME"
+        )
+    try:
+        check_encoding(path, "cp1252")
+    except DataError:
+        raise DataError(
+            f"line {line} is neither UTF-8 nor Windows-1252 (Western European): say what it is: --encoding NAME"
+        ) from None
+    return "cp1252"
+
+
+def check_encoding(path, encoding):
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise DataError(f"no encoding is called {encoding}: names are, for example, utf-8, cp1252, shift_jis") from None
+    with unpacked(path) as file:
+        for text in decoded(iter(lambda: file.read(BLOCK), b""), encoding):
+            if b"\0" in text:
+                raise DataError("the file has NUL bytes: this is no text file, or its encoding is another one")
+
+
+def read_sample(path, encoding):
+    """The first lines as text, the last one whole unless the file ends there."""
+    with unpacked(path) as file:
+        text = codecs.getincrementaldecoder(encoding)().decode(file.read(SAMPLE)).removeprefix("\ufeff")
+        complete = not file.read(1)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text if complete else text[: text.rfind("\n") + 1] or text
+
+
+def find_quote(text, delimiter):
+    """(quote, escape) that values are enclosed in, or ("", "")."""
+    for quote in ('"', "'"):
+        edge = re.escape(delimiter)
+        begin = len(re.findall(rf"(?:^|{edge}) *{quote}", text, re.M))
+        whole = len(re.findall(rf"(?:^|{edge}) *{quote}[^{quote}\n]*{quote} *(?={edge}|$)", text, re.M))
+        if begin and (quote == '"' or whole > 0.9 * begin):
+            backslash = len(re.findall(rf"[^{edge}\n\\]\\{quote}(?! *(?:{edge}|$))", text, re.M))
+            doubled = len(re.findall(rf"[^{edge}\n]{quote}{quote}(?! *(?:{edge}|$))", text, re.M))
+            return quote, "\\" if backslash > doubled else ""
+    return "", ""
+
+
+def split(text, delimiter, quote, escape):
+    """The first rows of a text, blank lines left out."""
+    style = (
+        {"delimiter": delimiter, "quoting": csv.QUOTE_NONE}
+        if not quote
+        else {"delimiter": delimiter, "quotechar": quote}
+    )
+    if escape:
+        style |= {"escapechar": escape, "doublequote": False}
+    rows = []
+    try:
+        for row in csv.reader(text.splitlines(keepends=True), skipinitialspace=bool(quote), **style):
+            if row:
+                rows.append(row)
+            if len(rows) == ROWS:
+                break
+    except csv.Error:
+        pass
+    return rows
+
+
+def find_dialect(path, encoding=None):
+    """Read the file once for its encoding, and its begin for the rest. Raises DataError."""
+    csv.field_size_limit(1 << 27)
+    encoding, plain = find_encoding(path, encoding)
+    text = read_sample(path, encoding)
+    if not text.strip():
+        raise DataError("the file is empty: it holds nothing but blank lines")
+    tried = {}
+    for delimiter in DELIMITERS:
+        quote, escape = find_quote(text, delimiter)
+        rows = split(text, delimiter, quote, escape)
+        widths = collections.Counter(map(len, rows))
+        width = len(rows[0])
+        if width > 1:
+            tried[delimiter] = (widths[width] / len(rows), width)
+        elif len(rows) > 3 and (usual := widths.most_common(1)[0])[0] > 1 and usual[1] > 0.9 * (len(rows) - 1):
+            raise DataError(f"line 1 has 1 value, the others have {usual[0]}: is it a title above the table? Remove it")
+    tried = {delimiter: score for delimiter, score in tried.items() if score[0] > 0.5 or score[1] > 2}
+    if tried:
+        delimiter = max(tried, key=tried.get)
+    else:  # one column: any character that does not occur
+        delimiter = next((character for character in DELIMITERS if character not in text), "\x1f")
+    quote, escape = find_quote(text, delimiter)
+    rows = split(text, delimiter, quote, escape)
+    return Dialect(encoding, delimiter, quote, escape, rows, plain and not quote)
+
+
+NUMBER = re.compile(r"\s*[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?\s*\Z")
+
+
+def has_header(rows):
+    """Does the first row name the columns? Numbers above numbers, or words that come again below, do not."""
+    first, rest = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
+    if not rest:
+        return not any(NUMBER.match(cell) for cell in first)
+    numbers = [index for index, cell in enumerate(first) if NUMBER.match(cell)]
+    if numbers:
+        # A wide table has a column for each year, or for each hour: whole numbers that go up by one step.
+        labels = [first[index] for index in numbers]
+        if len(numbers) > 2 and len(numbers) < len(first) and all(label.isdigit() for label in labels):
+            steps = {int(after) - int(before) for before, after in zip(labels, labels[1:], strict=False)}
+            return len(steps) == 1 and steps.pop() > 0
+        return not any(any(NUMBER.match(row[index]) for row in rest) for index in numbers)
+    if len(set(first)) < len(first) and len(set(filter(None, first))) < len([cell for cell in first if cell]) - 2:
+        return False
+    columns = list(zip(*rest, strict=True))
+    below = [sum(bool(NUMBER.match(cell)) for cell in column) for column in columns]
+    if any(count > 0.5 * len(rest) for count in below):
+        return True
+    again = sum(bool(cell) and cell in column for cell, column in zip(first, columns, strict=True))
+    return again * 2 < len(first)

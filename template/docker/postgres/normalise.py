@@ -1,0 +1,252 @@
+"""Print a data file as PostgreSQL's COPY takes it: unpacked, in UTF-8, values as the options say. Constant memory.
+
+    DATA_FILE=data/crops.csv.gz python3 normalise.py --trim --null "?" --decimal-comma 2,3
+
+The rows keep their order, their quoting and their line numbers (blank lines are left out); delimiter and quotes stay as
+they are, COPY's own options read them. Standard library only, so that the image needs Python and nothing else. It works
+on blocks of whole rows with operations that run in C: a loop over values would take longer than COPY itself.
+"""
+
+import argparse
+import codecs
+import os
+import re
+import sys
+
+from data_files import DataError, lines_before, unpacked
+
+BLOCK = 1 << 20
+LONGEST_ROW = 64 << 20
+# A character that PostgreSQL's text cannot hold stands for a quoted value while the rest of a block is worked on.
+HELD = b"\0"
+COMMA_NUMBER = rb"[+-]?(?:\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d*,\d+)(?:[eE][+-]?\d+)?"
+
+
+def columns(text):
+    """'2,3' -> {1, 2}: numbers of columns, counted from 1 by people and from 0 here."""
+    return {int(word) - 1 for word in text.split(",")}
+
+
+def options(arguments=None):
+    """The parsed command line; characters and words as bytes in UTF-8."""
+    character = {"type": lambda text: text.replace("\\t", "\t").encode()}
+    parser = argparse.ArgumentParser(description="Print a data file as PostgreSQL's COPY takes it.")
+    parser.add_argument("file", nargs="?", default=os.environ.get("DATA_FILE"), help="default: $DATA_FILE")
+    parser.add_argument("--encoding", default="utf-8", help="of the file, as Python names it (utf-16, cp1252)")
+    parser.add_argument("--delimiter", default=b",", **character, help='between values; "\\t" is a tab')
+    parser.add_argument("--quote", default=b'"', **character, help="around values that hold a delimiter; empty: none")
+    parser.add_argument("--escape", default=b"", **character, help="before a quote inside quotes; else it is doubled")
+    parser.add_argument("--trim", action="store_true", help="remove blanks around values that are not quoted")
+    parser.add_argument("--null", action="append", default=[], type=os.fsencode, help="a word that means: no value")
+    parser.add_argument(
+        "--null-in", action="append", default=[], nargs=2, metavar=("COLUMNS", "WORD"), help="the same, in columns 2,3"
+    )
+    parser.add_argument(
+        "--decimal-comma", nargs="?", const="all", metavar="COLUMNS", help="1.234,5 is 1234.5: in all columns or in 2,3"
+    )
+    parsed = parser.parse_args(arguments)
+    parsed.null_in = [(columns(numbers), os.fsencode(word)) for numbers, word in parsed.null_in]
+    if not parsed.file:
+        parser.error("which file? Give its name, or set DATA_FILE")
+    return parsed
+
+
+def decoded(blocks, encoding):
+    """Blocks of a file, in UTF-8 and without a byte order mark; every kind of encoding but UTF-8 is checked."""
+    if encoding.replace("-", "").lower() in ("utf8", "utf8sig"):
+        for number, block in enumerate(blocks):
+            yield block.removeprefix(codecs.BOM_UTF8) if number == 0 else block
+        return
+    decoder = codecs.getincrementaldecoder(encoding)()
+    first, line = True, 1
+    for block in blocks:
+        try:
+            text = decoder.decode(block)
+        except UnicodeDecodeError as error:
+            line += lines_before(block, error.start)
+            raise DataError(f"line {line} is not {encoding}: {error.reason}") from None
+        line += text.count("\n")
+        yield (text.removeprefix("\ufeff") if first else text).encode()
+        first = False
+    if decoder.getstate()[0]:
+        raise DataError(f"the file ends in the middle of a character ({encoding})")
+
+
+def whole_rows(blocks, quote, escape):
+    """Cut anew, so that each block ends where a row ends; line ends inside quotes do not count."""
+
+    def open_at_end(part):
+        if escape and escape != quote:
+            part = part.replace(escape + escape, b"").replace(escape + quote, b"")
+        return part.count(quote) % 2 == 1
+
+    rest = b""
+    for block in blocks:
+        rest += block
+        # A carriage return at the very end may be the first half of a line end.
+        cut = max(rest.rfind(b"\n"), rest.rfind(b"\r", 0, len(rest) - 1)) + 1
+        if quote and cut and open_at_end(rest[:cut]):
+            cut = rest.rfind(quote, 0, cut)
+            while cut >= 0:
+                cut = max(rest.rfind(b"\n", 0, cut), rest.rfind(b"\r", 0, cut)) + 1
+                if cut == 0 or not open_at_end(rest[:cut]):
+                    break
+                cut = rest.rfind(quote, 0, cut)
+        if cut > 0:
+            yield rest[:cut]
+            rest = rest[cut:]
+        elif len(rest) > LONGEST_ROW:
+            raise DataError(
+                f"a row longer than {LONGEST_ROW >> 20} MB: a quote that is never closed? It begins: {rest[:40]!r}"
+            )
+    if rest:
+        yield rest if rest.endswith((b"\n", b"\r")) else rest + b"\n"
+
+
+class Normaliser:
+    """Rewrites blocks of whole rows, as parsed `options` say."""
+
+    def __init__(self, chosen):
+        self.chosen, self.delimiter = chosen, chosen.delimiter
+        quote, escape = re.escape(chosen.quote), re.escape(chosen.escape)
+        edge = re.escape(self.delimiter)
+        inner = rb"[^%b]*(?:%b%b[^%b]*)*" % (quote, quote, quote, quote)
+        if chosen.escape and chosen.escape != chosen.quote:
+            inner = rb"[^%b%b]*(?:%b.[^%b%b]*)*" % (quote, escape, escape, quote, escape)
+        # Quotes count where they enclose a whole value, blanks around it aside.
+        value = rb"(?:(?<=[%b\r\n ])|\A)(%b%b%b)(?=[ \t]*(?:[%b\r\n]|\Z))" % (edge, quote, inner, quote, edge)
+        self.quoted = re.compile(value, re.S) if chosen.quote else None
+        self.opened = re.compile(rb"(?<=[%b\n]) *%b" % (edge, quote))
+        self.bare = (
+            re.compile(rb"(?<=[%b\n])[^%b\n\0]*%b[^%b\n]*" % (edge, edge, quote, edge)) if chosen.quote else None
+        )
+        self.number = re.compile(COMMA_NUMBER)
+        self.numbers = re.compile(rb"(?<=[%b\n])%b(?=[%b\n])" % (edge, COMMA_NUMBER, edge))
+        self.null_quoted = {chosen.quote + word + chosen.quote for word in chosen.null}
+        everywhere = chosen.decimal_comma == "all"
+        self.comma_everywhere = everywhere
+        self.comma_in = set() if everywhere or not chosen.decimal_comma else columns(chosen.decimal_comma)
+        self.null_in = {}
+        for numbers, word in chosen.null_in:
+            for number in numbers:
+                self.null_in.setdefault(number, set()).add(word)
+
+    def rewrite(self, block):
+        """The block (whole rows) as COPY takes it."""
+        if self.quoted is None or self.chosen.quote not in block:
+            return self.rewrite_plain(block, iter(()))
+        # Quoted values are taken out while the rest is rewritten in one go.
+        parts = self.quoted.split(block)
+        values = parts[1::2]
+        if self.chosen.null:
+            values = [b"" if value in self.null_quoted else value for value in values]
+        if self.comma_everywhere:
+            values = [self.without_comma_quoted(value) for value in values]
+        rest = self.rewrite_plain(HELD.join(parts[0::2]), iter(values)).split(HELD)
+        if self.comma_in or self.null_in:  # the values are back in place already
+            return HELD.join(rest)
+        parts = [b""] * (2 * len(values) + 1)
+        parts[0::2], parts[1::2] = rest, values
+        return b"".join(parts)
+
+    def rewrite_plain(self, text, held):
+        """Rows without quoted values; `held` gives those that were taken out, in order."""
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        text = b"\n" + text
+        edge = self.delimiter
+        if self.chosen.trim:
+            for blank in (b" ", b"\t") if edge != b"\t" else (b" ",):
+                for padded, bare in (
+                    (edge + blank, edge),
+                    (blank + edge, edge),
+                    (b"\n" + blank, b"\n"),
+                    (blank + b"\n", b"\n"),
+                ):
+                    while padded in text:
+                        text = text.replace(padded, bare)
+        while b"\n\n" in text:
+            text = text.replace(b"\n\n", b"\n")
+        if self.bare and self.chosen.quote in text:
+            text = self.enclose(text)
+        for word in self.chosen.null:
+            if word in text:
+                # Twice, since neighbours share a delimiter.
+                middle = edge + word + edge
+                text = text.replace(middle, edge + edge).replace(middle, edge + edge)
+                text = text.replace(b"\n" + word + edge, b"\n" + edge).replace(edge + word + b"\n", edge + b"\n")
+                text = text.replace(b"\n" + word + b"\n", b"\n\n").replace(b"\n" + word + b"\n", b"\n\n")
+        if self.comma_everywhere and edge != b",":
+            text = self.numbers.sub(lambda match: self.without_comma(match[0]), text)
+        if self.comma_in or self.null_in:
+            text = b"\n".join(self.rewrite_row(row, held) for row in text.split(b"\n"))
+        return text[1:]
+
+    def enclose(self, text):
+        """Quote the values that have a quote inside, as in 5" pipe, which COPY would take for the begin of a quoted part."""
+        if broken := self.opened.search(text):
+            start = text[broken.start() :].split(b"\n")[0][:40].decode(errors="replace")
+            raise DataError(f"broken quotes: a value begins with one and does not end with one: {start}")
+        quote, escape = self.chosen.quote, self.chosen.escape or self.chosen.quote
+        return self.bare.sub(lambda match: quote + match[0].replace(quote, escape + quote) + quote, text)
+
+    def rewrite_row(self, row, held):
+        """One row, value by value: the slow way, for options that name columns."""
+        values = row.split(self.delimiter)
+        for number, value in enumerate(values):
+            quoted = HELD in value
+            if quoted:
+                value = values[number] = value.replace(HELD, next(held))
+            if words := self.null_in.get(number):
+                bare = value.strip(self.chosen.quote) if quoted else value
+                if bare in words:
+                    values[number] = b""
+            if number in self.comma_in:
+                values[number] = self.without_comma_quoted(value) if quoted else self.without_comma(value)
+        return self.delimiter.join(values)
+
+    def without_comma(self, value):
+        """1.234,5 -> 1234.5; what is no such number stays."""
+        if self.number.fullmatch(value):
+            return value.replace(b".", b"").replace(b",", b".")
+        return value
+
+    def without_comma_quoted(self, value):
+        quote = self.chosen.quote
+        return quote + self.without_comma(value[len(quote) : -len(quote)]) + quote
+
+
+def normalised(chosen):
+    """The file's rows in blocks of bytes, as parsed `options` say. Raises DataError."""
+    with unpacked(chosen.file) as file:
+        normaliser = Normaliser(chosen)
+        blocks = decoded(iter(lambda: file.read(BLOCK), b""), chosen.encoding)
+        line = 1
+        for block in whole_rows(blocks, chosen.quote, chosen.escape):
+            if HELD in block:
+                line += lines_before(block, block.index(HELD))
+                raise DataError(f"line {line} has a NUL byte: this is no text file, or a damaged one")
+            try:
+                yield normaliser.rewrite(block)
+            except DataError as error:
+                raise DataError(
+                    f"between line {line} and line {line + lines_before(block, len(block))}, {error}"
+                ) from None
+            line += lines_before(block, len(block))
+
+
+def main():
+    chosen = options()
+    try:
+        for block in normalised(chosen):
+            sys.stdout.buffer.write(block)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader stopped first, and says why
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (DataError, OSError, EOFError) as error:
+        sys.exit(f"{os.path.basename(chosen.file)}: {error}")
+
+
+if __name__ == "__main__":
+    main()
