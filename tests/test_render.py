@@ -30,7 +30,9 @@ FILES = {
     "config/jupyter.env.example", "data/README.md",
     "docker/jupyter/Dockerfile", "docker/jupyter/healthcheck.py", "docker/jupyter/jupyter_server_config.json",
     "docker/jupyter/overrides.json", "docker/jupyter/requirements.txt",
-    "docker/postgres/Dockerfile", "docker/postgres/dataset.env", "docker/postgres/fetch_data.py",
+    "docker/postgres/Dockerfile", "docker/postgres/dataset.env", "docker/postgres/dataset.py",
+    "docker/postgres/datasets/README.md", "docker/postgres/engines.py", "docker/postgres/entrypoint.sh",
+    "docker/postgres/fetch_data.py", "docker/postgres/infer_schema.py",
     "docker/postgres/get_data.sh", "docker/postgres/init.sh", "docker/postgres/initdb.sql",
     "docker/postgres/seed.sh", "docker/postgres/seed.sql",
     "lib/__init__.py", "lib/cache.py", "lib/frames.py", "lib/jobs.py", "lib/postgres.py",
@@ -90,7 +92,6 @@ def distinct(variants, tmp_path_factory):
 def test_exact_file_set(variants):
     for (dataset, _, mongo), project in variants.items():
         expected = set(FILES)
-        expected |= {"docker/postgres/infer_schema.py"} if dataset == "csv" else set()
         expected |= {"lib/mongo.py", "local/mongo.py", "tests/test_mongo.py"} if mongo else set()
         found = files(project)
         assert found == expected, (dataset, mongo, found ^ expected)
