@@ -48,7 +48,7 @@ class Docker:
 
     def infer(self, words):
         # In an image that is as requirements.txt says, with the project mounted, as the project's owner.
-        options = ["run", "--rm", "--no-deps", "-T", "--build", "--quiet-pull"]
+        options = ["run", "--rm", "--no-deps", "-T", "--build", "--env", "JUPYTER_DOCKER_STACKS_QUIET=1"]
         command = ["python", "docker/postgres/infer_schema.py", *words]
         if self.compose("--progress=quiet", *options, "this_jupyter", *command).returncode:
             raise StackError("")
