@@ -24,6 +24,8 @@ def bring(project):
             source = fetcher.fetch(sources, target, chosen["SEED_SHA256"], progress)
     except fetcher.FetchError as error:
         return fall_back(target, chosen, str(error).replace("\n", "; "))
+    if not chosen["SEED_SHA256"]:
+        fetcher.note_checksum(project.path / "docker/postgres/dataset.env", fetcher.sha256(target))
     size = f"data/{target.name}, {target.stat().st_size / 1e6:,.1f} MB"
     return Outcome(f"{size}, from {source}" if source else f"{size}, was there already")
 

@@ -1,8 +1,12 @@
-"""See that GitPython, the Docker SDK and rich can be imported, though Copier's environment does not bring them."""
+"""See that GitPython, the Docker SDK, rich and, for a file of the user's own, DuckDB can be imported here.
+
+Copier's environment does not bring them.
+"""
 
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,11 +16,22 @@ from pathlib import Path
 # Import name -> what is installed.
 NEEDED = {"git": "GitPython==3.2.1", "docker": "docker==7.2.0", "rich": "rich==15.0.0"}
 TRIED = "DSPROJ_LIBRARIES_TRIED"
+# Folders that were added to sys.path, for programs that are started from here.
+extra = []
+
+
+def needed():
+    """NEEDED, and what the project's infer_schema.py imports, in the version that the project will have."""
+    answers, requirements = Path(".copier-answers.yml"), Path("docker/jupyter/requirements.txt")
+    if not (answers.exists() and re.search(r"^dataset: csv$", answers.read_text(encoding="utf-8"), re.M)):
+        return NEEDED
+    pinned = re.search(r"^duckdb==[\w.]+", requirements.read_text(encoding="utf-8"), re.M)
+    return NEEDED | ({"duckdb": pinned[0]} if pinned else {})
 
 
 def missing():
-    """The requirements, of NEEDED, that cannot be imported here."""
-    return [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
+    """The requirements that cannot be imported here."""
+    return [package for module, package in needed().items() if importlib.util.find_spec(module) is None]
 
 
 def provide():
@@ -28,7 +43,7 @@ def provide():
     if not missing():
         return
     if os.environ.get(TRIED) is None and (uv := shutil.which("uv")):
-        extra = [option for package in NEEDED.values() for option in ("--with", package)]
+        extra = [option for package in needed().values() for option in ("--with", package)]
         command = [uv, "run", "--quiet", "--no-project", "--no-config", "--python", sys.executable, *extra, "python"]
         # Probed first, so that a failure of uv is told from a failure of the steps.
         if subprocess.run([*command, "-c", ""], capture_output=True).returncode == 0:
@@ -39,7 +54,7 @@ def provide():
 
 def cache_folder():
     """Where pip installs for this Python and these versions; made on the way."""
-    name = hashlib.sha256(repr((sys.version_info[:2], NEEDED)).encode()).hexdigest()[:12]
+    name = hashlib.sha256(repr((sys.version_info[:2], needed())).encode()).hexdigest()[:12]
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     for base in (Path(home), Path(tempfile.gettempdir()) / f"dsproj-{os.getuid() if hasattr(os, 'getuid') else ''}"):
         try:
@@ -56,7 +71,7 @@ def install_with_pip():
         return
     if not folder.exists():
         partial = Path(tempfile.mkdtemp(dir=folder.parent))
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(partial), *NEEDED.values()]
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(partial), *needed().values()]
         done = subprocess.run(command, capture_output=True).returncode == 0
         try:
             if done:
@@ -66,4 +81,5 @@ def install_with_pip():
         shutil.rmtree(partial, ignore_errors=True)
     if folder.exists():
         sys.path.append(str(folder))
+        extra.append(str(folder))
         importlib.invalidate_caches()

@@ -5,8 +5,6 @@ import os
 from hooks.outcome import Outcome
 
 MESSAGE = "Generate the project with dsproj"
-# What a hosting service takes in one file.
-LARGEST = 100 * 1024 * 1024
 
 
 def commit(project):
@@ -25,7 +23,7 @@ def commit(project):
         if repo.head.is_valid():
             state = "with changes to commit" if repo.is_dirty(untracked_files=True) else "nothing to commit"
             return Outcome(f"a repository already, {state}")
-        too_large = leave_out_large_files(project.path)
+        large = project.module("docker/postgres/dataset.py").ignore_large_files(project.path)
         repo.git.add(all=True)
         if not identity(repo):
             return Outcome("no commit yet", "git knows no name and e-mail address for you", by_hand(project.answers))
@@ -37,7 +35,8 @@ def commit(project):
         # The index then holds no file sizes, and git's next look compares content, through the filter for notebooks: one
         # that has run by then, and grew by its output, does not count as modified.
         repo.git.read_tree("HEAD")
-        return Outcome(f"branch {repo.active_branch.name}, commit {repo.head.commit.hexsha[:7]}{too_large}")
+        left_out = f"; left out, over 100 MB: {', '.join(large)}" if large else ""
+        return Outcome(f"branch {repo.active_branch.name}, commit {repo.head.commit.hexsha[:7]}{left_out}")
 
 
 def enclosing(git, path):
@@ -67,14 +66,3 @@ def by_hand(answers=None):
         f"git config --global user.email {email or 'you@example.org'} && "
         f'git commit -m "{MESSAGE}"'
     )
-
-
-def leave_out_large_files(path):
-    """Have git ignore data files that no hosting service takes; returns what to say of it."""
-    large = [file for file in sorted((path / "data").iterdir()) if file.is_file() and file.stat().st_size > LARGEST]
-    if not large:
-        return ""
-    with (path / ".gitignore").open("a", encoding="utf-8") as ignore:
-        ignore.write("\n# Over 100 MB, more than a hosting service takes; make dataset fetches it\n")
-        ignore.writelines(f"/data/{file.name}\n" for file in large)
-    return f"; left out, over 100 MB: {', '.join(file.name for file in large)}"

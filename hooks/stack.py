@@ -1,5 +1,6 @@
 """Step: the servers come up, healthy, with the data loaded."""
 
+import os
 import subprocess
 import sys
 
@@ -43,7 +44,7 @@ def start_docker(project, fresh):
         with console.working("starting PostgreSQL") as show:
             compose.up("this_postgres", show=show)
             show("loading the data")
-            compose.run("exec", "-T", "this_postgres", "/seed/seed.sh")
+            load(project)
             show("starting the other services")
             compose.up(show=show)
             compose.wait(show)
@@ -53,6 +54,16 @@ def start_docker(project, fresh):
     rows = compose.run("exec", "-T", "this_postgres", "psql", "-At", "-c", ROWS) if seeded else ""
     names = ", ".join(name.removeprefix("this_") for name in compose.health())
     return Outcome(f"{names}: healthy", facts={"rows": parse(rows)})
+
+
+def load(project):
+    """Load the data, as `make up` does: what it needs and is not there yet is made first."""
+    command = [sys.executable, "docker/postgres/dataset.py", "up"]
+    environment = os.environ | {"ENGINE": "docker"}
+    done = subprocess.run(command, cwd=project.path, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        lines = (done.stdout + done.stderr).strip().splitlines()[-engine.TAIL :]
+        raise engine.ComposeError("the data could not be loaded", lines)
 
 
 def parse(output):

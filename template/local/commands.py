@@ -223,7 +223,7 @@ def bring_up_all(settings):
     bring_up(services(settings), settings)
     stop_surplus_workers(settings)
     if health.this_postgres(settings, None):
-        run_seed([], settings)
+        load_data()
 
 
 def stop_surplus_workers(settings):
@@ -294,12 +294,15 @@ def seed(arguments):
     settings = Settings()
     if (reason := health.postgres_answers(settings)) is not None:
         raise StackError(f"this_postgres does not answer ({reason}); start it: {AGAIN}")
-    run_seed([arguments.mode] if arguments.mode else [], settings)
-
-
-def run_seed(mode, settings):
     values = store_environment(settings) | {"DATA_DIR": str(PROJECT / "data")}
-    if subprocess.run(["bash", str(health.SEED), *mode], env=values, cwd=PROJECT).returncode:
+    if subprocess.run(["bash", str(health.SEED), *arguments.words], env=values, cwd=PROJECT).returncode:
+        sys.exit(1)  # it has said why
+
+
+def load_data():
+    """Load what is not loaded; the data file, or its schema, may have to be made first."""
+    command = [sys.executable, str(PROJECT / "docker" / "postgres" / "dataset.py"), "up"]
+    if subprocess.run(command, env=os.environ | {"ENGINE": "local"}, cwd=PROJECT).returncode:
         sys.exit(1)  # it has said why
 
 
@@ -340,8 +343,7 @@ def parse(words):
     command("ps", ps, "what runs, and is it healthy?")
     command("logs", logs, "follow the logs").add_argument("service", nargs="?")
     command("url", show_url, "the links")
-    modes = ("replace-sample", "force", "check")
-    command("seed", seed, "load the data set").add_argument("mode", nargs="?", choices=modes)
+    command("seed", seed, "load the data sets, by seed.sh").add_argument("words", nargs="*", metavar="mode table")
     command("run", run, "run a command in the stack's environment").add_argument("command", nargs=argparse.REMAINDER)
     command("scale", scale, "run N workers").add_argument("--workers", type=int, required=True, metavar="N")
     return parser.parse_args(words)

@@ -1,6 +1,6 @@
 """The stack without Docker: PostgreSQL, Redis, worker, dashboard and JupyterLab as processes of your own.
 
-    python3 local/stack.py up [service] | down | ps | logs [service] | url | seed [mode] | run COMMAND
+    python3 local/stack.py up [service] | down | ps | logs [service] | url | seed [mode [table]] | run COMMAND
     python3 local/stack.py scale --workers=N
 
 `make … ENGINE=local` calls this. Needs Python 3.11 or newer, nothing else: the first `up` brings the rest to .local/.

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Upstream's entry point takes a data folder for complete as soon as it holds PG_VERSION, which is the first thing that
+# initdb writes: killed after that, the volume would stay broken, or open to nobody, for good.
+#
+# So a note beside the folder says that initialisation has begun, and init.sh, its last step, takes the note away. Only a
+# folder that was empty gets one: what is deleted here was never a database that anybody has used.
+set -euo pipefail
+
+if [ "${1:-}" = postgres ]; then
+  note=$PGDATA.initialising
+  if [ -e "$note" ]; then
+    echo "entrypoint: the initialisation of this volume was interrupted; it starts anew" >&2
+    find "$PGDATA" -mindepth 1 -delete
+  elif [ -z "$(ls -A "$PGDATA" 2>/dev/null)" ]; then
+    folder=$(dirname "$PGDATA")
+    mkdir -p "$folder"
+    [ "$(id -u)" != 0 ] || chown postgres: "$folder"
+    : >"$note"
+    sync "$note" "$folder"
+  fi
+fi
+exec docker-entrypoint.sh "$@"

@@ -1,0 +1,384 @@
+"""`make dataset`: what it fetches, what it writes, and what it refuses; without servers (test_seed.py has them)."""
+
+import gzip
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+
+import copier
+import pytest
+from conftest import checked, command
+
+from hooks.project import Project
+
+CONTENT = b"".join(b"%d,%d\n" % (number, number * 7) for number in range(500_000))
+
+
+class Archive(http.server.BaseHTTPRequestHandler):
+    """A data archive on loopback that can send parts, break off, forget versions, and answer with a page."""
+
+    def do_GET(self):
+        server, body, path = self.server, self.server.content, self.path.partition("?")[0]
+        server.asked.append((path, self.headers.get("Range")))
+        if path == "/page.csv":
+            body = b"\n <!DOCTYPE html>\n<html>Please log in</html>"
+        if path == "/login.csv":
+            self.send_response(302)
+            self.send_header("Location", "/page.csv")
+            self.end_headers()
+            return
+        if path in ("/gone.csv", "/forbidden.csv"):
+            self.send_error(404 if path == "/gone.csv" else 403)
+            return
+        start = 0
+        if (asked := self.headers.get("Range")) and self.headers.get("If-Range") == server.etag:
+            start = int(asked.removeprefix("bytes=").rstrip("-"))
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        if server.etag:
+            self.send_header("ETag", server.etag)
+        self.send_header("Content-Length", str(len(body) - start))
+        self.end_headers()
+        end = start + server.breaks.pop(0) if server.breaks else len(body)
+        self.wfile.write(body[start:end])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def archive():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Archive)
+    server.content, server.etag, server.breaks, server.asked = CONTENT, '"one"', [], []
+    server.link = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+class Engine:
+    """In place of the servers: notes what it is asked for, and writes an SQL file."""
+
+    def __init__(self, project, error):
+        self.project, self.error, self.calls, self.refuse = project, error, [], False
+
+    def database(self):
+        pass
+
+    rebuild = wait_until_healthy = database
+
+    def seed(self, *words, capture=False):
+        self.calls.append(words)
+        return ""
+
+    def infer(self, words):
+        self.calls.append(("infer", *words))
+        if self.refuse:
+            raise self.error("")
+        (self.project / words[words.index("--sql") + 1]).write_text("CREATE TABLE x ();\n")
+
+
+@pytest.fixture(scope="module")
+def rendered(template, tmp_path_factory):
+    target = tmp_path_factory.mktemp("rendered") / "project"
+    copier.run_copy(
+        str(template), target, data={"dataset": "none"}, defaults=True, unsafe=True, quiet=True, skip_tasks=True
+    )
+    return target
+
+
+@pytest.fixture
+def project(rendered, tmp_path, monkeypatch):
+    """A project with data sets and no servers: `dataset` is its dataset.py, `engine` what stands in for the stack."""
+    made = Project(shutil.copytree(rendered, tmp_path / "project"))
+    for name in ("fetch_data", "engines"):  # of another test's project
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    made.dataset = made.module("docker/postgres/dataset.py")
+    made.engine = Engine(made.path, made.dataset.engines.StackError)
+    made.fetcher = made.dataset.fetch_set.__globals__
+    monkeypatch.setitem(made.fetcher, "RESERVE", 0)
+    monkeypatch.setattr(made.fetcher["time"], "sleep", lambda seconds: None)
+    made.add = lambda source, table="": made.dataset.add(made.engine, str(source), table, [])
+    return made
+
+
+def files(project):
+    """What is in data/ and datasets/, without what every project has."""
+    folders = (project.path / "data", project.path / "docker/postgres/datasets")
+    return sorted(path.name for folder in folders for path in folder.iterdir() if path.name != "README.md")
+
+
+# --- names -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "source, table, file",
+    [
+        ("/a/Crop Yields 2026.csv", "crop_yields_2026", "Crop_Yields_2026.csv"),
+        ("https://x.org/a/crops.csv.gz?raw=1", "crops", "crops.csv.gz"),
+        ("https://x.org/Crop%20Yields.csv", "crop_yields", "Crop_Yields.csv"),
+        ("https://x.org/all.zip#inner/rye.csv", "all", "rye.csv"),
+        ("/a/2026.parquet", "t_2026", "2026.parquet"),
+        ("/a/数据.csv", "data", "csv"),
+        ("/a/; DROP TABLE x; --.csv", "drop_table_x", "DROP_TABLE_x_--.csv"),
+    ],
+)
+def test_names_come_from_the_source(project, source, table, file):
+    assert project.dataset.table_name(source) == table
+    assert project.dataset.file_name(source, table) == file
+
+
+@pytest.mark.parametrize("name", ["x; drop table adult", "Größe", '"x"', "9x", "x" * 64, "../x", "x\ny"])
+def test_a_table_name_is_an_identifier(project, tmp_path, name):
+    (tmp_path / "x.csv").write_text("a\n1\n")
+    with pytest.raises(project.dataset.DataSetError, match="a table name is 1 to 63"):
+        project.add(tmp_path / "x.csv", name)
+    assert files(project) == [] and project.engine.calls == []
+
+
+# --- a path ------------------------------------------------------------------------------------------------------------
+
+
+HOSTILE = 'it\'s a "file" $(touch owned) `id` $HOME %s é.csv'
+
+
+def test_a_path_is_copied_declared_and_loaded(project, tmp_path):
+    (tmp_path / HOSTILE).write_text("a\n1\n")
+    project.add(tmp_path / HOSTILE, "crops")
+    name = "it_s_a_file_touch_owned_id_HOME_s_e.csv"
+    assert files(project) == ["crops.env", "crops.sql", name]
+    assert [call[0] for call in project.engine.calls] == ["vacant", "infer", "once"]
+    # The same words to bash, which seed.sh is written in, as to Python.
+    script = 'set -eu; . ./docker/postgres/datasets/crops.env; printf %s "$SEED_SOURCES"; test "$SEED_TABLE" = crops'
+    printed = checked("bash", "-c", script, cwd=project.path)
+    assert project.fetcher["shlex"].split(printed) == [str(tmp_path / HOSTILE)]
+    assert not (project.path / "owned").exists()
+    project.add(tmp_path / HOSTILE, "crops")
+    assert [call[0] for call in project.engine.calls[3:]] == ["once"]
+
+
+def test_make_hands_over_what_was_typed(project, tmp_path):
+    (tmp_path / "fake").write_text('#!/bin/sh\nprintf %s "$DATASET_SOURCE|$DATASET_TABLE|$DATASET_COLUMNS" >seen\n')
+    (tmp_path / "fake").chmod(0o755)
+    source = "a 'b' \"c\" $(touch owned) $(unclosed ${x} `id` #d é.csv"
+    environment = os.environ | {"COLUMNS": "80"}
+    words = ["make", "dataset", f"PYTHON3={tmp_path}/fake", f"SOURCE={source}", "TABLE=t"]
+    (project.path / ".env").write_text("ENGINE=docker\n")
+    subprocess.run(words, cwd=project.path, env=environment, check=True)
+    assert (project.path / "seen").read_text() == f"{source}|t|"
+    assert not (project.path / "owned").exists()
+
+
+def test_a_file_that_is_in_data_stays_where_it_is(project):
+    (project.path / "data/crops.csv").write_text("a\n1\n")
+    project.add(project.path / "data/crops.csv")
+    assert files(project) == ["crops.csv", "crops.env", "crops.sql"]
+    assert "SEED_SOURCES=''" in (project.path / "docker/postgres/datasets/crops.env").read_text()
+
+
+@pytest.mark.parametrize("name, ending", [("a.csv", ".gz"), ("a", ".gz"), ("a.csv.gz", ""), ("a.gz", "")])
+def test_compressed_files_stay_so_and_are_called_so(project, tmp_path, name, ending):
+    (tmp_path / name).write_bytes(gzip.compress(b"a\n1\n"))
+    project.add(tmp_path / name)
+    assert files(project) == [name + ending, "a.env", "a.sql"] or files(project) == ["a.env", name + ending, "a.sql"]
+
+
+def test_another_file_of_the_same_name_is_not_replaced(project, tmp_path):
+    (project.path / "data/crops.csv").write_text("mine\n")
+    (tmp_path / "crops.csv").write_text("a\n1\n")
+    with pytest.raises(project.dataset.DataSetError, match="is there already and is another file"):
+        project.add(tmp_path / "crops.csv")
+    assert files(project) == ["crops.csv"] and (project.path / "data/crops.csv").read_text() == "mine\n"
+
+
+def test_a_table_of_the_project_is_not_redefined(project, tmp_path):
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    (tmp_path / "b.csv").write_text("a\n2\n")
+    project.add(tmp_path / "a.csv", "crops")
+    before = files(project)
+    with pytest.raises(project.dataset.DataSetError, match="crops is a data set of this project already"):
+        project.add(tmp_path / "b.csv", "crops")
+    assert files(project) == before
+
+
+@pytest.mark.parametrize("kind", ["absent", "folder", "unreadable", "empty", "page", "ftp", "line", "not a table"])
+def test_bad_input_is_one_message_and_changes_nothing(project, tmp_path, kind):
+    source, message = tmp_path / "x.csv", "this is a web page"
+    if kind == "page":
+        source.write_text("<!DOCTYPE html><title>Log in</title>")
+    elif kind == "absent":
+        message = "there is no such file"
+    elif kind == "folder":
+        source.mkdir()
+        message = "it is a folder"
+    elif kind == "unreadable":
+        source.write_text("a\n1\n")
+        source.chmod(0)
+        message = "you may not read this file"
+        if os.access(source, os.R_OK):
+            pytest.skip("root may read everything")
+    elif kind == "empty":
+        source.write_text("")
+        message = "the file is empty"
+    elif kind == "ftp":
+        source, message = "ftp://x.org/x.csv", "starts with http:// or https://"
+    elif kind == "line":
+        source, message = "/a\nb.csv", "no line breaks"
+    else:
+        source.write_text("neither\0fish\nnor,flesh")
+        project.engine.refuse, message = True, None
+    errors = (project.dataset.DataSetError, project.dataset.FetchError, project.engine.error)
+    with pytest.raises(errors, match=message):
+        project.add(source)
+    assert files(project) == []
+
+
+# --- a link ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_broken_download_goes_on_where_it_ended(project, archive):
+    archive.breaks = [1000, 2_000_000]
+    project.add(f"{archive.link}/crops.csv")
+    assert (project.path / "data/crops.csv").read_bytes() == CONTENT
+    assert [asked for _, asked in archive.asked] == [None, "bytes=1000-", "bytes=2001000-"]
+    assert files(project) == ["crops.csv", "crops.env", "crops.sql"]
+
+
+def test_the_next_command_goes_on_where_the_last_one_ended(project, archive):
+    archive.breaks = [1000, 0, 0, 0]
+    with pytest.raises(project.dataset.FetchError, match="the connection ended after 1000 of"):
+        project.add(f"{archive.link}/crops.csv")
+    assert files(project) == ["crops.csv.info.part", "crops.csv.part"]
+    archive.asked.clear()
+    project.add(f"{archive.link}/crops.csv")
+    assert archive.asked == [("/crops.csv", "bytes=1000-")]
+    assert (project.path / "data/crops.csv").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("etag", ['"two"', 'W/"weak"', ""])
+def test_another_version_on_the_server_is_fetched_whole(project, archive, etag):
+    archive.breaks = [1000, 0, 0, 0]
+    archive.etag = '"one"' if etag == '"two"' else etag
+    with pytest.raises(project.dataset.FetchError):
+        project.add(f"{archive.link}/crops.csv")
+    archive.breaks, archive.etag, archive.content = [], etag, b"a\n1\n"
+    project.add(f"{archive.link}/crops.csv")
+    assert (project.path / "data/crops.csv").read_bytes() == b"a\n1\n"
+
+
+def test_a_download_that_is_no_table_is_kept_as_a_part_for_another_try(project, archive):
+    project.engine.refuse = True
+    with pytest.raises(project.engine.error):
+        project.add(f"{archive.link}/crops.csv")
+    assert files(project) == ["crops.csv.info.part", "crops.csv.part"]
+    project.engine.refuse = False
+    archive.asked.clear()
+    project.add(f"{archive.link}/crops.csv")
+    assert archive.asked == []
+    assert files(project) == ["crops.csv", "crops.env", "crops.sql"]
+
+
+@pytest.mark.parametrize(
+    "path, message",
+    [("gone.csv", "404"), ("forbidden.csv", "403"), ("page.csv", "web page"), ("login.csv", "web page")],
+)
+def test_bad_answers_are_one_message_and_change_nothing(project, archive, path, message):
+    with pytest.raises(project.dataset.FetchError, match=message):
+        project.add(f"{archive.link}/{path}")
+    assert files(project) == []
+
+
+def test_unknown_hosts_and_links_with_passwords(project):
+    with pytest.raises(project.dataset.FetchError, match="the host nosuch.invalid is not known"):
+        project.add("https://nosuch.invalid/x.csv")
+    with pytest.raises(project.dataset.FetchError, match="would end up in git"):
+        project.add("https://ada:secret@example.org/x.csv")
+    assert files(project) == []
+
+
+def test_a_link_as_people_write_it(project, archive):
+    project.add(f"{archive.link}/Größe in cm.csv?a=b c", "sizes")
+    assert archive.asked == [("/Gr%C3%B6%C3%9Fe%20in%20cm.csv", None)]
+
+
+def test_a_member_of_an_archive(project, archive, tmp_path):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as packed:
+        packed.writestr("inner/rye.csv", "a\n1\n")
+    archive.content = (tmp_path / "all.zip").read_bytes()
+    project.add(f"{archive.link}/all.zip#inner/rye.csv", "rye")
+    assert (project.path / "data/rye.csv").read_text() == "a\n1\n"
+
+
+def test_no_room_on_the_disk_is_said_before_anything_is_fetched(project, archive, monkeypatch):
+    monkeypatch.setitem(project.fetcher, "RESERVE", 10**18)
+    with pytest.raises(project.dataset.FetchError, match="data/ has no room: the file needs [67] MB more"):
+        project.add(f"{archive.link}/crops.csv")
+    assert files(project) == []
+
+
+# --- a clone -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_clone_fetches_checks_and_loads(project, archive):
+    project.add(f"{archive.link}/crops.csv")
+    (project.path / "data/crops.csv").unlink()
+    project.dataset.fetch(project.engine)
+    assert (project.path / "data/crops.csv").read_bytes() == CONTENT
+    assert project.engine.calls[-1] == ("replace-sample",)
+    (project.path / "data/crops.csv").unlink()
+    archive.content = b"something else"
+    with pytest.raises(project.dataset.DataSetError):
+        project.dataset.fetch(project.engine)
+    assert not (project.path / "data/crops.csv").exists()
+
+
+def test_a_clone_without_the_path_says_so(project, tmp_path, capsys):
+    (tmp_path / "crops.csv").write_text("a\n1\n")
+    project.add(tmp_path / "crops.csv")
+    (project.path / "data/crops.csv").unlink()
+    (tmp_path / "crops.csv").unlink()
+    with pytest.raises(project.dataset.DataSetError):
+        project.dataset.fetch(project.engine)
+    assert "data/crops.csv is not here; it came from" in capsys.readouterr().err
+
+
+def test_large_files_stay_out_of_git(project, tmp_path, capsys):
+    with open(tmp_path / "big.csv", "wb") as file:
+        file.write(b"a\n")
+        file.truncate(project.dataset.LARGEST + 1)
+    checked("git", "init", "-q", cwd=project.path)
+    for _ in range(2):
+        project.add(tmp_path / "big.csv")
+    assert "data/big.csv is over 100 MB" in capsys.readouterr().out
+    assert command("git", "check-ignore", "data/big.csv", cwd=project.path).returncode == 0
+    assert (project.path / ".gitignore").read_text().count("big.csv") == 1
+
+
+def test_killed_after_any_step_the_same_command_finishes(project, tmp_path, monkeypatch):
+    """Each write and each call is once the last thing that happens."""
+    (tmp_path / "crops.csv").write_text("a\n1\n")
+    globals_of = project.dataset.add.__globals__
+    places = [(globals_of, "replace_text"), (globals_of, "forget"), (globals_of, "obtain"), (globals_of, "sha256")]
+    for place, name in places:
+        for when in ("before", "after"):
+            original = place[name]
+
+            def die(*words, original=original, when=when, **options):
+                if when == "after":
+                    original(*words, **options)
+                raise KeyboardInterrupt
+
+            with monkeypatch.context() as patch:
+                patch.setitem(place, name, die)
+                with pytest.raises(KeyboardInterrupt):
+                    project.add(tmp_path / "crops.csv")
+            project.add(tmp_path / "crops.csv")
+            assert files(project) == ["crops.csv", "crops.env", "crops.sql"], (name, when)
+            for path in ("data/crops.csv", "docker/postgres/datasets/crops.env", "docker/postgres/datasets/crops.sql"):
+                (project.path / path).unlink()

@@ -1,0 +1,266 @@
+"""The seed, on both engines: the ledger, all or nothing, and whatever is killed while the database is made or loaded."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import PREFIX, checked, command, wait_for
+from stacks import DockerStack, LocalStack
+
+DRILL = int(os.environ.get("DSPROJ_DRILL", "3"))
+ROWS = 300_000
+SERVERS = """
+import sys; sys.path.insert(0, "local")
+import supervision
+if sys.argv[1] == "stop": supervision.stop("this_postgres")
+else: print(supervision.processes().get("this_postgres", {}).get("pid", 0))
+"""
+
+
+class Docker(DockerStack):
+    """With what the drills need: another first start of the database, and its sudden end."""
+
+    def remove_database(self):
+        self.compose("rm", "--force", "--stop", "--volumes", "this_postgres")
+        checked("docker", "volume", "rm", "--force", f"{self.slug}_postgres_data")
+
+    def database_runs(self):
+        return bool(command("docker", "compose", "ps", "--quiet", "this_postgres", cwd=self.path).stdout.strip())
+
+    def kill_database(self):
+        command("docker", "compose", "kill", "--signal", "KILL", "this_postgres", cwd=self.path)
+
+    def kill_load(self):
+        command("docker", "compose", "exec", "this_postgres", "sh", "-c", "kill -9 $(pidof psql)", cwd=self.path)
+
+    def in_volume(self, script):
+        """Run a script where the volume is mounted, without a server."""
+        options = ["run", "--rm", "--no-deps", "-T", "--entrypoint", "bash", "this_postgres", "-euc", script]
+        return checked("docker", "compose", *options, cwd=self.path)
+
+
+class Local(LocalStack):
+    def servers(self, word):
+        return checked(sys.executable, "-c", SERVERS, word, cwd=self.path).strip()
+
+    def remove_database(self):
+        self.servers("stop")
+        checked("rm", "-rf", self.path / ".local/postgres", self.path / ".local/postgres.new")
+
+    def database_runs(self):
+        return self.servers("pid") != "0"
+
+    def kill_database(self):
+        for pid in [int(self.servers("pid")), *self.pids_of("initdb")]:
+            if pid:
+                kill(pid)
+
+    def kill_load(self):
+        for pid in self.pids_of("psql"):
+            kill(pid)
+
+    def pids_of(self, name):
+        listed = checked("ps", "-eww", "-o", "pid=,args=").splitlines()
+        mine = [line.split() for line in listed if f"{self.path}/.local/" in line or "seed.sql" in line]
+        return [
+            int(words[0])
+            for words in mine
+            if name in words[1] and str(self.path) in os.path.realpath(f"/proc/{words[0]}/cwd")
+        ]
+
+
+def kill(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+BOTH = [pytest.param(Docker, marks=pytest.mark.engine, id="docker"), pytest.param(Local, id="local")]
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def project(request, tmp_path_factory):
+    """One project for each engine, seeded from a file of the user's own that takes a second to load."""
+    if request.param is Docker:
+        request.getfixturevalue("engine")
+    folder = tmp_path_factory.mktemp("seed")
+    with open(folder / "crops.csv", "w") as file:
+        file.write("plot,crop,yield\n")
+        file.writelines(f"{number},crop {number % 7},{number / 8}\n" for number in range(ROWS))
+    made = request.param(folder / "project", f"{PREFIX}-seed-{request.param.kind}")
+    made.remove()
+    try:
+        yield made.generate(dataset="csv", dataset_source=folder / "crops.csv")
+    finally:
+        made.remove()
+
+
+def refused(project, *words):
+    """A `make …` that has to fail; what it printed."""
+    done = command("make", *words, cwd=project.path)
+    assert done.returncode and "Traceback" not in done.printed, done.printed
+    return done.printed
+
+
+def is_whole(project):
+    """The table is complete, and services reach it over the network with the password."""
+    assert project.sql("SELECT count(*), max(plot) FROM crops") == f"{ROWS}|{ROWS - 1}"
+    assert project.sql("SELECT row_count FROM dsproj_seed WHERE table_name = 'crops'") == str(ROWS)
+    code = "import psycopg2 as p; c = p.connect().cursor(); c.execute('TABLE crops LIMIT 1'); print(c.fetchone())"
+    assert "crop" in project.python(code)
+    assert project.states()["this_postgres"] == "healthy"
+    return True
+
+
+# --- the ledger --------------------------------------------------------------------------------------------------------
+
+
+def test_generation_loads_a_file_of_ones_own(project):
+    assert is_whole(project), project.printed
+    assert f"table crops, {ROWS:,} rows" in project.printed, project.printed
+    ledger = project.sql(
+        "SELECT file_name, length(sha256), length(sql_sha256), seconds > 0, synthetic FROM dsproj_seed"
+    )
+    assert ledger == "crops.csv|64|64|t|f"
+    noted = (project.path / "docker/postgres/dataset.env").read_text()
+    assert f"SEED_SHA256={project.sql('SELECT sha256 FROM dsproj_seed')}\n" in noted
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_what_has_changed_is_said_and_loaded_only_when_asked_for(project):
+    data, sql = project.path / "data/crops.csv", project.path / "docker/postgres/initdb.sql"
+    before, schema = data.read_bytes(), sql.read_text()
+    assert "loaded already" in project.make("seed")
+    try:
+        with data.open("a") as file:
+            file.write(f"{ROWS},new,1\n")
+        assert (
+            "data/crops.csv has changed since; to drop the table and load it anew: make seed TABLE=crops FORCE=1"
+            in (project.make("seed"))
+        )
+        assert is_whole(project)
+        assert f"{ROWS + 1} rows" in project.make("seed", "TABLE=crops", "FORCE=1")
+        data.write_bytes(before)
+        sql.write_text(schema + "COMMENT ON TABLE crops IS 'mine';\n")
+        project.make("seed", "TABLE=crops", "FORCE=1")
+        sql.write_text(schema + "COMMENT ON TABLE crops IS 'ours';\n")
+        assert "initdb.sql has changed since" in project.make("seed")
+        assert project.sql("SELECT obj_description('crops'::regclass)") == "mine"
+    finally:
+        data.write_bytes(before)
+        sql.write_text(schema)
+    project.make("seed", "FORCE=1")
+    assert is_whole(project)
+
+
+def test_a_bad_row_is_named_and_nothing_is_lost(project):
+    data = project.path / "data/crops.csv"
+    before = data.read_bytes()
+    try:
+        with data.open("a") as file:
+            file.write("many,new,1\n")
+        said = refused(project, "seed", "TABLE=crops", "FORCE=1")
+        assert f'data/crops.csv, line {ROWS + 2}, column plot, value "many"' in said and "type" in said
+        assert "nothing was changed" in said and "make seed TABLE=crops FORCE=1" in said
+        assert is_whole(project)
+    finally:
+        data.write_bytes(before)
+
+
+def test_what_others_built_on_the_table_is_not_dropped(project):
+    project.sql("CREATE VIEW best AS SELECT max(yield) FROM crops")
+    said = refused(project, "seed", "TABLE=crops", "FORCE=1")
+    assert "view best depends on table crops" in said and "nothing was changed" in said
+    assert is_whole(project)
+    project.sql("DROP VIEW best")
+
+
+def test_a_table_of_the_users_own_is_untouched(project):
+    project.sql("CREATE TABLE mine AS SELECT 42 AS answer")
+    folder = project.path / "docker/postgres/datasets"
+    (project.path / "data/mine.csv").write_text("x\n1\n")
+    (folder / "mine.env").write_text("SEED_TABLE=mine\nSEED_FILE=mine.csv\nSEED_SHA256=\nSEED_SAMPLE=\nSEED_SOURCES=\n")
+    (folder / "mine.sql").write_text("CREATE TABLE mine (x int);\n")
+    try:
+        for words in (["seed"], ["seed", "TABLE=mine", "FORCE=1"]):
+            said = refused(project, *words)
+            assert "there is a table of this name that no seed has made" in said
+        assert project.sql("SELECT answer FROM mine") == "42"
+        # What is declared and not loaded: never healthy.
+        wait_for(lambda: project.states()["this_postgres"] != "healthy", what="unhealthy")
+    finally:
+        for name in ("data/mine.csv", "docker/postgres/datasets/mine.env", "docker/postgres/datasets/mine.sql"):
+            (project.path / name).unlink()
+        project.sql("DROP TABLE mine")
+    wait_for(lambda: project.states()["this_postgres"] == "healthy", what="healthy")
+
+
+def test_unknown_tables_and_a_force_that_names_none(project):
+    assert "no data set makes a table rye; there are: crops" in refused(project, "seed", "TABLE=rye")
+
+
+# --- what is killed ----------------------------------------------------------------------------------------------------
+
+
+HALF_MADE = {
+    "initdb had begun": "rm -rf $PGDATA/*; echo 18 >$PGDATA/PG_VERSION; : >$PGDATA.initialising",
+    "without the rules that let others in": "sed -i '/^host all all all/d' $PGDATA/pg_hba.conf; : >$PGDATA.initialising",
+    "a folder with no version yet": "rm -rf $PGDATA/PG_VERSION; : >$PGDATA.initialising",
+    "nothing but the note": "rm -rf $PGDATA; : >$PGDATA.initialising",
+}
+
+
+@pytest.mark.parametrize("script", HALF_MADE.values(), ids=HALF_MADE.keys())
+def test_a_volume_whose_first_start_was_cut_short_is_made_anew(project, script):
+    if project.kind == "local":
+        pytest.skip("the local stack renames a complete folder into place")
+    project.compose("rm", "--force", "--stop", "this_postgres")
+    project.in_volume(script)
+    project.make("up")
+    assert is_whole(project)
+
+
+def test_a_volume_that_was_complete_is_never_touched(project):
+    project.sql("CREATE TABLE kept AS SELECT 42 AS answer")
+    project.kill_database()
+    if project.kind == "docker":
+        assert project.in_volume("ls -A $(dirname $PGDATA)").split() == ["docker"]
+    project.make("up")
+    assert project.sql("SELECT answer FROM kept") == "42"
+    project.sql("DROP TABLE kept")
+    assert is_whole(project)
+
+
+def test_killed_at_random_moments_it_is_whole_or_it_says_why_not(project):
+    seconds = None
+    random.seed(int(os.environ.get("DSPROJ_SEED", time.time())))
+    for count in range(DRILL + 1):
+        project.remove_database()
+        started = time.monotonic()
+        up = subprocess.Popen(
+            ["make", "start"], cwd=project.path, text=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        if seconds is None:  # how long it takes undisturbed
+            said = up.communicate(timeout=300)[0]
+            assert up.returncode == 0, said
+            seconds = time.monotonic() - started
+            continue
+        wait_for(project.database_runs, what="the database's start")
+        delay = random.uniform(0, seconds)
+        time.sleep(delay)
+        victim = random.choice([project.kill_database, project.kill_database, project.kill_load])
+        victim()
+        said = up.communicate(timeout=300)[0]
+        assert "Traceback" not in said
+        done = command("make", "up", cwd=project.path)
+        print(f"{project.kind} {count}: {victim.__name__} after {delay:.1f} s: {up.returncode}, then {done.returncode}")
+        assert "Traceback" not in done.printed
+        if done.returncode:
+            assert "make" in done.printed and project.states().get("this_postgres") != "healthy", done.printed
+            project.make("up")
+        assert is_whole(project)
