@@ -1,10 +1,13 @@
-"""`nox` runs the tests; `nox -s lint|tests|stack|bench|docs` one session. Arguments after `--` go to pytest."""
+"""`nox` runs the tests; `nox -s lint|tests|stack|drill|bench|docs` one session. Arguments after `--` go to pytest."""
 
 import nox
 
 nox.options.sessions = ["tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
+
+# Two files at a time: a stack spends much of its time waiting. A module's tests share a stack, so they stay together.
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
 
 GROUPS = nox.project.load_toml("pyproject.toml")
 
@@ -29,7 +32,7 @@ def lint(session):
 def tests(session):
     """Everything. Tests that need a Docker engine are skipped where none answers (DSPROJ_ENGINE=required: they fail)."""
     install(session, "test")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *SIDE_BY_SIDE, *session.posargs)
 
 
 @nox.session
