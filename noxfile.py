@@ -44,6 +44,8 @@ def stack(session):
         "tests/test_stack.py",
         "tests/test_engine.py",
         "tests/test_local_stack.py",
+        "tests/test_moving.py",
+        "tests/test_upgrade_postgres.py",
         "tests/images",
         *session.posargs,
     )

@@ -195,13 +195,15 @@ def test_the_last_release_updates_to_the_present_state(tmp_path, generated):
     project, fresh = (
         generated(name, ref, tmp_path / "template") for name, ref in (("project", last), ("fresh", "HEAD"))
     )
-    project.append("lib/postgres.py", "\n# MINE\n")
-    project.append("README.md", "\n## Mine\n")
+    # In quiet corners, where a coming release hardly changes the same lines.
+    (project.path / "lib/mine.py").write_text("MINE = 1\n")
+    project.append("lib/__init__.py", "\n# MINE\n")
     project.commit()
     printed = project.update("--vcs-ref", "HEAD")
     assert "Updating to template version" in printed and "CONFLICT" not in printed
-    for name, text in (("lib/postgres.py", "\n# MINE\n"), ("README.md", "\n## Mine\n")):
-        project.replace(name, text, "")
+    assert (project.path / "lib/mine.py").read_text() == "MINE = 1\n"
+    (project.path / "lib/mine.py").unlink()
+    project.replace("lib/__init__.py", "\n# MINE\n", "")
     compare(project, fresh)
 
 
