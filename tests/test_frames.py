@@ -1,0 +1,25 @@
+"""read_frame and write_frame lose nothing: every type, both ways, on a real PostgreSQL."""
+
+import shutil
+
+import pytest
+from conftest import PREFIX, ROOT, checked
+from stacks import LocalStack
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    made = LocalStack(tmp_path_factory.mktemp("frames") / "project", f"{PREFIX}-frames")
+    try:
+        assert "is running" in made.generate().printed, made.printed
+        yield made
+    finally:
+        made.remove()
+
+
+def test_every_type_makes_the_round_trip(project, tmp_path):
+    python = project.path / ".local" / "venv" / "bin" / "python"
+    checked("uv", "pip", "install", "--quiet", "--python", python, "--target", tmp_path / "more", "hypothesis")
+    script = shutil.copy(ROOT / "tests" / "frames_round_trip.py", tmp_path)
+    path = f"PYTHONPATH={project.path}:{tmp_path / 'more'}"
+    assert "kept" in project.run("env", path, "python", script, "60")
