@@ -8,7 +8,6 @@ import uuid
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from lib.postgres import connect_to_postgres, read_frame, transaction, write_frame
 
 text = st.text(st.characters(blacklist_characters="\x00", blacklist_categories=["Cs"])) | st.sampled_from(
