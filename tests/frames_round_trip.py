@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import json
+import struct
 import sys
 import uuid
 
@@ -82,7 +83,7 @@ def same(kind, before, after):
     if kind == "jsonb" and before is not None:
         return json.loads(before) == after
     if kind == "real" and before is not None:
-        return abs(before - after) <= 1e-6 * abs(before) or before == after
+        return before == struct.unpack("f", struct.pack("f", after))[0]
     return before == after
 
 

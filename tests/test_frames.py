@@ -1,6 +1,7 @@
-"""read_frame and write_frame lose nothing: every type, both ways, on a real PostgreSQL."""
+"""read_frame and write_frame lose nothing: every type, both ways, on a real PostgreSQL. And the benchmarks work."""
 
 import shutil
+import sys
 
 import pytest
 from conftest import PREFIX, ROOT, checked
@@ -23,3 +24,9 @@ def test_every_type_makes_the_round_trip(project, tmp_path):
     script = shutil.copy(ROOT / "tests" / "frames_round_trip.py", tmp_path)
     path = f"PYTHONPATH={project.path}:{tmp_path / 'more'}"
     assert "kept" in project.run("env", path, "python", script, "60")
+
+
+@pytest.mark.parametrize(("name", "printed"), [("jobs", "one UPDATE of all rows"), ("frames", "read_frame")])
+def test_benchmarks_work(project, name, printed):
+    script = ROOT / "benchmarks" / f"{name}.py"
+    assert printed in checked(sys.executable, script, "--small", "--project", project.path)
