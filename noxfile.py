@@ -55,7 +55,8 @@ def stack(session):
 def bench(session):
     """The figures that the README claims."""
     install(session, "test")
-    session.run("python", "benchmarks/time_to_ready.py", *session.posargs)
+    for name in ("time_to_ready", "jobs", "frames"):
+        session.run("python", f"benchmarks/{name}.py", *session.posargs)
 
 
 @nox.session

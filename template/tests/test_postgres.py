@@ -113,6 +113,38 @@ def test_a_frame_keeps_its_types_and_values(table):
     assert len(read_frame(f"SELECT * FROM {table}")) == 4
 
 
+@pytest.mark.parametrize(
+    ("df", "error", "message"),
+    [
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "repeated"),
+        (pd.DataFrame([[1, 2]], columns=["a", 7]), TypeError, "7 is not text"),
+        (pd.DataFrame([[1]], columns=["é" * 32]), ValueError, "63 bytes"),
+        (pd.DataFrame({"a": [1]}, index=pd.Index([1], name="key")), ValueError, "reset_index"),
+        (pd.DataFrame({"a": [1, "one"]}, dtype=object), TypeError, "'a' mixes"),
+        (pd.DataFrame({"a": [object()]}), TypeError, "'a' holds"),
+        (pd.DataFrame({"a": [1j]}), TypeError, "complex"),
+        (pd.DataFrame({"b": ["fine"], "a": ["x\x00y"]}), ValueError, "'a' holds a NUL"),
+    ],
+)
+def test_what_a_table_cannot_hold_is_said(df, error, message, table):
+    with pytest.raises(error, match=message):
+        write_frame(df, table, if_exists="replace")
+    assert len(targets(table)) == 5
+
+
+def test_an_empty_table_gives_a_frame_with_its_types(table):
+    empty = read_frame(f"SELECT * FROM {table} WHERE false")
+    assert empty.empty and empty.dtypes.astype(str).tolist() == ["Int64", "str", "Int64"]
+    assert write_frame(empty, table, if_exists="append") == 0
+
+
+def test_a_value_longer_than_what_is_parsed_at_a_time(table):
+    long = pd.DataFrame({"label": ["line\n" * 2_000_000, None], "_id": [20, 21]})
+    write_frame(long, table, if_exists="append")
+    found = read_frame(f"SELECT label, _id FROM {table} WHERE _id >= 20 ORDER BY _id")
+    assert found["label"][0] == long["label"][0] and found["label"].isna()[1]
+
+
 def test_a_frame_is_written_whole_or_not_at_all(table):
     df = pd.DataFrame({"_id": [20, 1], "label": ["new", "the key 1 is taken"]})
     with pytest.raises(psycopg2.IntegrityError):

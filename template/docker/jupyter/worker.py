@@ -25,6 +25,7 @@ from pathlib import Path
 import psycopg2
 import redis
 from rq import Queue, Worker, job
+from rq.executions import Execution
 from rq.intermediate_queue import IntermediateQueue
 from rq.job import JobStatus
 from rq.registry import ScheduledJobRegistry, StartedJobRegistry
@@ -171,16 +172,20 @@ def bury_predecessor(name, queue):
     RQ's own rules still decide: a job with retries left is queued again, another is shown as failed.
     """
     connection = queue.connection
-    dead = Worker.find_by_key(Worker.redis_worker_namespace_prefix + name, connection, serializer=JSONSerializer)
-    if dead:
-        started = StartedJobRegistry(queue=queue, serializer=JSONSerializer)
-        scheduled = ScheduledJobRegistry(queue=queue, serializer=JSONSerializer)
-        for execution in dead.get_current_executions():
-            found = queue.fetch_job(execution.job_id)
+    started = StartedJobRegistry(queue=queue, serializer=JSONSerializer)
+    scheduled = ScheduledJobRegistry(queue=queue, serializer=JSONSerializer)
+    for job_id, execution_id in started.get_job_and_execution_ids(cleanup=False):
+        try:
+            execution = Execution.fetch(execution_id, job_id, connection)
+        except ValueError:  # ended just now
+            continue
+        if execution.worker_name == name:
+            found = queue.fetch_job(job_id)
             if found and found.get_status() == JobStatus.SCHEDULED and found not in scheduled:
                 found.set_status(JobStatus.STARTED)  # died while it put the job off until later
             connection.zadd(started.key, {execution.composite_key: 1}, xx=True)
-        started.cleanup()
+    started.cleanup()
+    if dead := Worker.find_by_key(Worker.redis_worker_namespace_prefix + name, connection, serializer=JSONSerializer):
         dead.register_death()
     # The lock of one that died while it cleaned up would keep all others from it for a quarter of an hour.
     if 0 < connection.ttl(queue.registry_cleaning_key) < 840:
