@@ -102,8 +102,8 @@ class Reading:
             try:
                 self.load(connection, source)
                 (rows,) = connection.execute("SELECT count(*) FROM raw").fetchone()
-                for column in self.columns if rows else ():
-                    column_types.examine(connection, column)
+                if rows:
+                    column_types.examine(connection, "raw", self.columns)
             except duckdb.Error as error:
                 raise DataError(self.mended(str(error))) from None
             finally:
@@ -154,9 +154,9 @@ class Reading:
                 self.options += ["--null", word]
         with_comma = [column for column in columns if column.decimal_comma]
         if with_comma:
-            self.options.append("--decimal-comma")
-            if any(column.comma_like for column in columns if not column.decimal_comma):
-                self.options.append(",".join(str(column.number + 1) for column in with_comma))
+            others = any(column.comma_like for column in columns if not column.decimal_comma)
+            numbers = ",".join(str(column.number + 1) for column in with_comma)
+            self.options += ["--decimal-comma", numbers if others else "all"]
         self.force_null = [column.name for column in columns if column.type != "text" and column.quoted_empty]
 
     def copy_options(self):
