@@ -3,8 +3,6 @@
 python tests/corpus.py FOLDER          # prints a line for each difference, with its reason
 """
 
-import csv
-import io
 import tarfile
 from datetime import date, datetime
 from pathlib import Path
@@ -72,7 +70,7 @@ def differences(path, found, rows):
                     column.name,
                     "other number of NULLs",
                     abs(nulls - theirs),
-                    f"{nulls} here, {theirs} in pandas: {sorted(set(texts[[(v is None) != m for v, m in zip(mine, parsed.isna())]]))[:4]}",
+                    f"{nulls} here, {theirs} in pandas: {sorted(set(texts[[(v is None) != m for v, m in zip(mine, parsed.isna(), strict=True)]]))[:4]}",
                 )
             )
     return result
