@@ -30,6 +30,7 @@ class Server:
         )  # fmt: skip
         address = checked("docker", "port", self.name, "5432/tcp").split()[0]
         host, _, port = address.rpartition(":")
+        self.address = (host, port)
         for _ in range(120):
             try:
                 self.connection = psycopg2.connect(host=host, port=port, user="postgres", dbname="postgres")

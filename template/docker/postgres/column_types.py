@@ -145,7 +145,7 @@ SELECT name, kind, CASE WHEN kind = 'word' THEN v END AS word, sum(n)::BIGINT AS
     bool_or(kind IN ('integer', 'grouped', 'decimal', 'comma')
         AND {DIGITS.format("u")} IS DISTINCT FROM {DIGITS.format("try_cast(try_cast(u AS DOUBLE) AS VARCHAR)")}) AS inexact,
     bool_or(raw <> v) AS blanks, bool_and(raw LIKE ' %') AS padded,
-    bool_and(length(v) <= 3 AND regexp_full_match(v, '[A-Z]+')) AS short_codes
+    bool_and(regexp_full_match(v, '[A-Z][A-Z]')) AS short_codes
 FROM kinds GROUP BY ALL ORDER BY rows DESC"""
 
 
@@ -179,7 +179,7 @@ def fill(column, found):
         column.missing = {word: count for word, count in words.items() if word.lower() in MISSING_IN_TEXT}
         if short_codes and "NA" in column.missing:
             del column.missing["NA"]
-            column.notes.append("NA is kept as a value: all values are short codes, as those of countries")
+            column.notes.append("NA is kept as a value: all values are codes of two letters, as those of countries")
         column.kept = {word: count for word, count in words.items() if word not in column.missing}
         for word in column.kept:
             if word != "NA":
