@@ -17,7 +17,7 @@ import infer_schema
 import pandas as pd
 import polars as pl
 
-ROWS = 30_000
+ROWS = 3_000
 # Title, what it shows, the value of row number i.
 COLUMNS = [
     ("zip", "zip codes, `01234`", lambda i: f"{i % 90000 + 501:05d}"),
@@ -55,7 +55,7 @@ def by_pandas(path):
 
 
 def by_polars(path):
-    return [str(dtype).split("(")[0] for dtype in pl.read_csv(path, try_parse_dates=True).dtypes]
+    return [str(dtype).split("(")[0] for dtype in pl.read_csv(path, try_parse_dates=True, infer_schema_length=None).dtypes]
 
 
 def by_csvkit(path):

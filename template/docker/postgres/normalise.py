@@ -16,7 +16,7 @@ import sys
 from data_files import DataError, lines_before, unpacked
 
 BLOCK = 1 << 20
-LONGEST_ROW = 64 << 20
+LONGEST_ROW = 8 << 20
 # A character that PostgreSQL's text cannot hold stands for a quoted value while the rest of a block is worked on.
 HELD = b"\0"
 COMMA_NUMBER = rb"[+-]?(?:\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d*,\d+)(?:[eE][+-]?\d+)?"
