@@ -142,6 +142,23 @@ def wait_for(condition, seconds=60, what="it"):
     raise AssertionError(f"{what} did not happen within {seconds} s")
 
 
+@pytest.fixture(scope="session")
+def database(engine, template, tmp_path_factory):
+    """PostgreSQL as the template builds it, with no data set: a `database.Server`, one for all tests of a worker."""
+    from database import Server
+
+    folder = tmp_path_factory.mktemp("database")
+    project = folder / "project"
+    copier.run_copy(
+        str(template), project, data={"dataset": "none"}, defaults=True, unsafe=True, quiet=True, skip_tasks=True
+    )
+    server = Server(f"{PREFIX}-database", project, folder / "files")
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
 @pytest.fixture
 def made(request, tmp_path):
     """made(kind, name=…, **answers) -> a generated project; its stack is removed at the end."""

@@ -104,8 +104,8 @@ def quoted(text):
     return "'" + text.replace("'", "''") + "'"
 
 
-def kinds_query(number):
-    """SQL: for each kind of value in a column its rows, examples and bounds."""
+def kinds_query(table):
+    """SQL: for each column of a table of text, and each kind of value in it, the rows, examples and bounds."""
     formats = ", ".join(map(quoted, DAY_FORMATS))
     named = ", ".join(map(quoted, NAMED_FORMATS))
     words = ", ".join(map(quoted, MISSING))
@@ -115,15 +115,17 @@ def kinds_query(number):
     day = "regexp_extract(v, '^[0-9]+[-/.][0-9]+[-/.][0-9]{4}')"
     swapped = f"regexp_replace({day}, '^([0-9]+)([-/.])([0-9]+)', '\\3\\2\\1')"
     return f"""
-WITH counted AS (SELECT c{number} AS raw, count(*) AS n FROM raw GROUP BY ALL),
+WITH counted AS (
+    SELECT name, raw, count(*) AS n FROM {table} UNPIVOT INCLUDE NULLS (raw FOR name IN (COLUMNS(*))) GROUP BY ALL
+),
 patterned AS (
-    SELECT raw, n, trim(raw, E' \\t') AS v,
+    SELECT name, raw, n, trim(raw, E' \\t') AS v,
         CASE WHEN raw IS NULL THEN 'empty' WHEN raw = '' THEN 'quoted empty' WHEN v = '' THEN 'blank'
         WHEN lower(v) IN ({words}) THEN 'word'{patterns} ELSE 'other' END AS pattern
     FROM counted
 ),
 kinds AS (
-    SELECT raw, n, v, CASE
+    SELECT name, raw, n, v, CASE
         WHEN pattern IN ('date', 'timestamp', 'timestamptz') THEN
             CASE WHEN try_cast(replace(v[:10], '/', '-') AS DATE) IS NOT NULL THEN pattern ELSE 'other' END
         WHEN pattern = 'named' THEN CASE WHEN try_strptime(v, [{named}]) IS NOT NULL THEN pattern ELSE 'other' END
@@ -137,21 +139,29 @@ kinds AS (
         CASE WHEN pattern = 'comma' THEN replace(replace(v, '.', ''), ',', '.') ELSE v END AS u
     FROM patterned
 )
-SELECT kind, CASE WHEN kind = 'word' THEN v END AS word, sum(n)::BIGINT AS rows, count(*) AS values,
+SELECT name, kind, CASE WHEN kind = 'word' THEN v END AS word, sum(n)::BIGINT AS rows, count(*) AS values,
     min(v) AS example, min(length(v)) AS shortest, max(length(v)) AS longest,
     max(CASE WHEN kind = 'integer' THEN abs(v::BIGINT) END) AS largest,
     bool_or(kind IN ('integer', 'grouped', 'decimal', 'comma')
         AND {DIGITS.format("u")} IS DISTINCT FROM {DIGITS.format("try_cast(try_cast(u AS DOUBLE) AS VARCHAR)")}) AS inexact,
     bool_or(raw <> v) AS blanks, bool_and(raw LIKE ' %') AS padded,
-    bool_and(length(v) <= 3 AND regexp_full_match(v, '[A-Z]+')) AS short_codes
+    bool_and(regexp_full_match(v, '[A-Z][A-Z]')) AS short_codes
 FROM kinds GROUP BY ALL ORDER BY rows DESC"""
 
 
-def examine(connection, column):
-    """Fill `column` from table `raw` of a DuckDB connection: its values are in c<number>."""
-    cursor = connection.execute(kinds_query(column.number))
+def examine(connection, table, columns):
+    """Fill `columns` from a table of a DuckDB connection: text, the values of each are in c<number>."""
+    cursor = connection.execute(kinds_query(table))
     names = [field[0] for field in cursor.description]
-    found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    found = {f"c{column.number}": [] for column in columns}
+    for row in cursor.fetchall():
+        found[row[0]].append(dict(zip(names, row, strict=True)))
+    for column in columns:
+        fill(column, found[f"c{column.number}"])
+
+
+def fill(column, found):
+    """Decide about one column, by its rows of kinds_query."""
     by_kind = {row["kind"]: row for row in found if row["kind"] != "word"}
     words = {row["word"]: row["rows"] for row in found if row["kind"] == "word"}
     column.empty = by_kind.pop("empty", {"rows": 0})["rows"]
@@ -169,7 +179,7 @@ def examine(connection, column):
         column.missing = {word: count for word, count in words.items() if word.lower() in MISSING_IN_TEXT}
         if short_codes and "NA" in column.missing:
             del column.missing["NA"]
-            column.notes.append("NA is kept as a value: all values are short codes, as those of countries")
+            column.notes.append("NA is kept as a value: all values are codes of two letters, as those of countries")
         column.kept = {word: count for word, count in words.items() if word not in column.missing}
         for word in column.kept:
             if word != "NA":

@@ -10,7 +10,7 @@ from data_files import DataError, check_start, lines_before, unpacked
 from normalise import BLOCK, decoded
 
 DELIMITERS = ",;\t|"
-SAMPLE = 1 << 20  # bytes from which delimiter and quotes are found; the whole file is then held to them
+SAMPLE = 1 << 18  # bytes from which delimiter and quotes are found; the whole file is then held to them
 ROWS = 2000
 MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 HIGH = re.compile(rb"[\x80-\xff]")
@@ -111,7 +111,7 @@ def read_sample(path, encoding):
 
 def find_quote(text, delimiter):
     """(quote, escape) that values are enclosed in, or ("", "")."""
-    for quote in ('"', "'"):
+    for quote in filter(text.__contains__, "\"'"):
         edge = re.escape(delimiter)
         begin = len(re.findall(rf"(?:^|{edge}) *{quote}", text, re.M))
         whole = len(re.findall(rf"(?:^|{edge}) *{quote}[^{quote}\n]*{quote} *(?={edge}|$)", text, re.M))

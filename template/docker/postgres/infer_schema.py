@@ -24,7 +24,8 @@ from fetch_data import HERE, settings
 
 MARK = "that has not happened yet"  # stands in an initdb.sql that was not written yet
 MOST_COLUMNS = 1600  # of a PostgreSQL table
-IN_MEMORY = 200 << 20  # bytes of a file whose values are kept in memory while they are examined
+IN_MEMORY = 32 << 20  # bytes of a file whose values are kept in memory while they are examined
+MEMORY = "200MB"  # for DuckDB; it goes to the disk with what takes more
 
 
 def shell(word):
@@ -97,13 +98,13 @@ class Reading:
                     file.writelines(normalise.normalised(normalise.options([*self.source_options(), str(self.path)])))
             large = source.stat().st_size > IN_MEMORY
             place = f"{folder}/values.duckdb" if large else ":memory:"
-            config = {"memory_limit": "1GB", "temp_directory": folder, "preserve_insertion_order": "false"}
+            config = {"memory_limit": MEMORY, "temp_directory": folder, "preserve_insertion_order": "false"}
             connection = duckdb.connect(place, config=config)
             try:
                 self.load(connection, source)
                 (rows,) = connection.execute("SELECT count(*) FROM raw").fetchone()
-                for column in self.columns if rows else ():
-                    column_types.examine(connection, column)
+                if rows:
+                    column_types.examine(connection, "raw", self.columns)
             except duckdb.Error as error:
                 raise DataError(self.mended(str(error))) from None
             finally:
@@ -117,7 +118,7 @@ class Reading:
             f"""CREATE TABLE raw AS SELECT * FROM read_csv({quoted(str(source))}, auto_detect = false,
             header = {str(self.header).lower()}, delim = {quoted(self.dialect.delimiter)}, quote = {quoted(quote)},
             escape = {quoted(self.dialect.escape or quote)}, columns = {{{names}}}, nullstr = '',
-            allow_quoted_nulls = false, strict_mode = true, max_line_size = {normalise.LONGEST_ROW})"""
+            allow_quoted_nulls = false, strict_mode = true, max_line_size = {normalise.LONGEST_ROW}, buffer_size = {2 * normalise.LONGEST_ROW})"""
         )
 
     def mended(self, message):
@@ -154,9 +155,9 @@ class Reading:
                 self.options += ["--null", word]
         with_comma = [column for column in columns if column.decimal_comma]
         if with_comma:
-            self.options.append("--decimal-comma")
-            if any(column.comma_like for column in columns if not column.decimal_comma):
-                self.options.append(",".join(str(column.number + 1) for column in with_comma))
+            others = any(column.comma_like for column in columns if not column.decimal_comma)
+            numbers = ",".join(str(column.number + 1) for column in with_comma)
+            self.options += ["--decimal-comma", numbers if others else "all"]
         self.force_null = [column.name for column in columns if column.type != "text" and column.quoted_empty]
 
     def copy_options(self):

@@ -16,7 +16,7 @@ import sys
 from data_files import DataError, lines_before, unpacked
 
 BLOCK = 1 << 20
-LONGEST_ROW = 64 << 20
+LONGEST_ROW = 8 << 20
 # A character that PostgreSQL's text cannot hold stands for a quoted value while the rest of a block is worked on.
 HELD = b"\0"
 COMMA_NUMBER = rb"[+-]?(?:\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d*,\d+)(?:[eE][+-]?\d+)?"
@@ -42,7 +42,7 @@ def options(arguments=None):
         "--null-in", action="append", default=[], nargs=2, metavar=("COLUMNS", "WORD"), help="the same, in columns 2,3"
     )
     parser.add_argument(
-        "--decimal-comma", nargs="?", const="all", metavar="COLUMNS", help="1.234,5 is 1234.5: in all columns or in 2,3"
+        "--decimal-comma", metavar="COLUMNS", help='1.234,5 is 1234.5: in columns 2,3, or in "all"'
     )
     parsed = parser.parse_args(arguments)
     parsed.null_in = [(columns(numbers), os.fsencode(word)) for numbers, word in parsed.null_in]
@@ -54,8 +54,13 @@ def options(arguments=None):
 def decoded(blocks, encoding):
     """Blocks of a file, in UTF-8 and without a byte order mark; every kind of encoding but UTF-8 is checked."""
     if encoding.replace("-", "").lower() in ("utf8", "utf8sig"):
-        for number, block in enumerate(blocks):
-            yield block.removeprefix(codecs.BOM_UTF8) if number == 0 else block
+        start = b""
+        for block in blocks:
+            start += block
+            if len(start) >= len(codecs.BOM_UTF8):
+                break
+        yield start.removeprefix(codecs.BOM_UTF8)
+        yield from blocks
         return
     decoder = codecs.getincrementaldecoder(encoding)()
     first, line = True, 1

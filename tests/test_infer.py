@@ -1,0 +1,361 @@
+"""What infer_schema.py finds in files: delimiters, encodings, types, names; and what it says about files that are none."""
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+SCRIPTS = ROOT / "template" / "docker" / "postgres"
+sys.path.insert(0, str(SCRIPTS))
+
+import column_names  # noqa: E402
+import infer_schema  # noqa: E402
+from data_files import DataError  # noqa: E402
+
+
+@pytest.fixture
+def infer(tmp_path):
+    """infer(text or bytes, name=…, **options) -> the Reading."""
+
+    def inferred(content, name="crops.csv", **options):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return infer_schema.Reading(path, **options)
+
+    return inferred
+
+
+def types(found):
+    return [column.type for column in found.columns]
+
+
+def column_of(infer, values, title="x", **options):
+    """The one column of a file with these values, beside a column of row numbers."""
+    rows = "".join(f"{number};{value}\n" for number, value in enumerate(values, start=1))
+    return infer(f"row;{title}\n{rows}", **options).columns[1]
+
+
+# --- types -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values, kind",
+    [
+        (["1", "-2", "+3", "0"], "integer"),
+        (["1", "2147483648"], "bigint"),
+        (["999999999999999999", "1"], "bigint"),
+        (["1000000000000000000"], "text"),  # 19 digits: an id
+        (["1", "2.5", ""], "double precision"),
+        (["1", "1e5", ".5", "5."], "double precision"),
+        (["0.1", "0.30000000000000004"], "double precision"),  # as Python writes a double: comes back as it was
+        (["0.1", "0.12345678901234567890"], "numeric"),
+        (["1.5", "9007199254740993"], "numeric"),
+        (["1e400", "1.5"], "numeric"),
+        (["1.5", "inf", "-Infinity"], "double precision"),
+        (["3,5", "1.234,5", "7"], "double precision"),
+        (["01234", "94110"], "text"),
+        (["00.5", "1.5"], "text"),
+        (["+4915112345678", "+4930123456"], "text"),
+        (["true", "FALSE", ""], "boolean"),
+        (["t", "f"], "boolean"),
+        (["F", "F", ""], "text"),  # perhaps the first letter of a word
+        (["yes", "no"], "text"),
+        (["0", "1"], "integer"),
+        (["2026-01-31", "1999-12-01"], "date"),
+        (["2026-02-30", "1999-12-01"], "text"),
+        (["2026/01/31"], "date"),
+        (["31.01.2026", "01.02.2026"], "date"),
+        (["31/01/2026", "01/02/2026"], "date"),
+        (["01/31/2026", "01/02/2026"], "date"),
+        (["01/02/2026", "03/04/2026"], "text"),  # nothing tells which comes first
+        (["31/01/2026", "01/31/2026"], "text"),
+        (["31-Jan-2026", "1 March 2026"], "date"),
+        (["01/02/26", "31/12/99"], "text"),
+        (["2026-01-31 10:00", "2026-01-31T10:00:00.123456"], "timestamp"),
+        (["2026-01-31 10:00", "2026-01-31"], "timestamp"),
+        (["2026-01-31T10:00:00Z", "2026-01-31 10:00:00+01:00"], "timestamptz"),
+        (["2026-01-31T10:00:00Z", "2026-01-31 10:00:00"], "text"),
+        (["2026-01-31T10:00:00.123456789"], "text"),  # PostgreSQL would round
+        (["1/31/2026 2:05 PM", "12/1/2026 11:00 AM"], "timestamp"),
+        (["12:30", "13:45"], "text"),
+        (["", "", "NA"], "text"),
+        (["5%", "6%"], "text"),
+        (["0x1F"], "text"),
+        (["1_000"], "text"),
+        (["٣", "٤"], "text"),
+    ],
+)
+def test_type(infer, values, kind):
+    assert column_of(infer, values).type == kind
+
+
+@pytest.mark.parametrize("late", ["x", "1.5", "01", "12345678901234567890", "2026-01-01"])
+def test_a_value_late_in_the_file_counts(infer, late):
+    values = [str(number) for number in range(30_000)] + [late]
+    assert column_of(infer, values).type == ("double precision" if late == "1.5" else "text")
+
+
+@pytest.mark.parametrize("title", ["zip", "Zip Code", "PLZ", "phone_number", "Fax", "ship_postal_code", "FIPS"])
+def test_names_of_codes_make_text(infer, title):
+    column = column_of(infer, ["94110", "10001"], title)
+    assert column.type == "text" and "a code" in column.notes[0]
+
+
+@pytest.mark.parametrize("title", ["zippers", "mobile", "phones"])
+def test_small_numbers_are_counts(infer, title):
+    assert column_of(infer, ["1", "12"], title).type == "integer"
+
+
+def test_words_for_missing(infer):
+    words = ["?", "NA", "N/A", "n/a", "NULL", "null", "NaN", "-", ".", "None", r"\N", "#N/A", ""]
+    column = column_of(infer, [*words, "5"])
+    assert column.type == "integer" and column.nulls == len(words) and "1 × NA" in column.notes[0]
+
+
+def test_words_that_are_text_in_text(infer):
+    column = column_of(infer, ["None", "-", "?", "NA", "blue sky"])
+    assert column.type == "text" and column.nulls == 2 and column.kept == {"None": 1, "-": 1}
+
+
+def test_namibia_stays(infer):
+    found = infer("country,people\nNA,2\nDE,NA\nFR,68\n")
+    assert [column.nulls for column in found.columns] == [0, 1]
+    assert "--null-in 2 NA" in found.sql("t") and "NA is kept" in found.report()
+
+
+def test_order_of_day_and_month_is_one_for_the_file(infer):
+    found = infer("a,b\n01/02/2026,31/01/2026\n03/04/2026,\n")
+    assert types(found) == ["date", "date"] and "SET LOCAL datestyle = 'ISO, DMY'" in found.sql("t")
+    assert types(infer("a,b\n01/31/2026,31.01.2026\n03/04/2026,\n")).count("text") == 1
+
+
+# --- how it is written -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_delimiter(infer, delimiter):
+    rows = [["a", "b", "c"], ["1", '"x, y; z | t\tu"', "2"], ["3", "v", "4"]]
+    found = infer("\n".join(map(delimiter.join, rows)))
+    assert found.dialect.delimiter == delimiter and types(found) == ["integer", "text", "integer"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1"])
+def test_encoding(infer, encoding):
+    found = infer("Größe,b\nä€,1\n".replace("€", "€" if encoding != "latin-1" else "é").encode(encoding))
+    assert [column.name for column in found.columns] == ["grosse", "b"] and found.rows == 1
+
+
+def test_encoding_given(infer):
+    found = infer("名前,b\n東京,1\n".encode("shift_jis"), encoding="shift_jis")
+    assert found.columns[0].title == "名前" and "--encoding shift_jis" in found.sql("t")
+
+
+@pytest.mark.parametrize(
+    "text, header",
+    [
+        ("a,b\n1,2\n", True),
+        ("1,2\n3,4\n", False),
+        ("x,1\ny,2\n", False),
+        ("name,city\nann,rome\nbob,paris\n", True),
+        ("p,x\ne,x\np,y\n", False),
+        ("country,1990,1991,1992\nDE,1,2,3\n", True),
+        (",speed\n1,4\n2,7\n", True),
+        ("39, State-gov, 77516\n50, Private, 83311\n", False),
+        ("name\nann\nbob\n", True),
+    ],
+)
+def test_header(infer, text, header):
+    assert infer(text).header is header
+
+
+def test_header_and_names_given(infer):
+    found = infer("x,1\ny,2\n", header=True)
+    assert [column.title for column in found.columns] == ["x", "1"] and found.rows == 1
+    found = infer("x,1\ny,2\n", names=["Letter", "order"])
+    assert [column.name for column in found.columns] == ["letter", "column_order"] and found.rows == 2
+
+
+def packed_zip(content):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("inner.csv", content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "pack", [gzip.compress, bz2.compress, lzma.compress, packed_zip], ids=lambda pack: pack.__module__
+)
+def test_packed_files_are_known_by_what_they_hold(infer, pack):
+    found = infer(pack(b"a,b\n1,x\n"), name="wrong-ending.csv")
+    assert types(found) == ["integer", "text"]
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "title, name",
+    [
+        ("Crop Name", "crop_name"),
+        ("cropName", "crop_name"),
+        ("HTTPServer", "http_server"),
+        ("CO2 (ppm)", "co2_ppm"),
+        ("  Größe/cm ", "grosse_cm"),
+        ("Ærø", "aero"),
+        ("日本", "column_1"),
+        ("", "column_1"),
+        ("2026", "column_2026"),
+        ("select", "column_select"),
+        ("target", "column_target"),
+        ("ctid", "column_ctid"),
+        ("x" * 80, "x" * 63),
+        ('a"; DROP TABLE t; --', "a_drop_table_t"),
+    ],
+)
+def test_name(title, name):
+    assert column_names.column_names([title]) == [name]
+
+
+@given(st.lists(st.text(max_size=80), max_size=30))
+def test_names_are_identifiers_and_distinct(titles):
+    names = column_names.column_names(titles)
+    assert len(set(names)) == len(names) == len(titles)
+    for name in names:
+        assert re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) and name not in column_names.RESERVED
+
+
+# --- what is no table ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "the file is empty"),
+        (b"\n \n", "the file is empty"),
+        (b"\xef\xbb\xbf", "the file is empty"),
+        (b"a,b\n", "a header line and no rows"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "web page"),
+        (b"%PDF-1.7\n1 0 obj", "PDF"),
+        (b"PAR1\0\0", "Parquet"),
+        (b'{"a": 1}', "JSON"),
+        (b"\x7fELF\0\0", "program"),
+        (bytes(range(256)) * 20, "NUL"),
+        (b"a,b\n1,2\n3\n", "line 3 has 1 value, the header has 2"),
+        (b"a,b\n1,2,3\n4,5\n6,7\n", "line 2 has 3 values, the header has 2"),
+        (b'a,b\n"1,2\n3,4\n', "broken quotes"),
+        (b'a,b\n"x"y,2\n"z",4\n', "broken quotes"),
+        (b"a,b\n1,\0\n", "line 2 has a NUL byte"),
+        ("a,b\nä,ö\nü,".encode() + b"\xe4\n", "line 3 is not UTF-8, though the rest"),
+        (b"a,b\n1,\x81\n", "neither UTF-8 nor Windows-1252"),
+        (b"My title\n" + b"a,b,c\n1,2,3\n4,5,6\n7,8,9\n" * 5, "a title above the table"),
+        (",".join(f"c{number}" for number in range(1601)).encode() + b"\n" + b",".join([b"1"] * 1601), "1,601 columns"),
+        (gzip.compress(b"a,b\n1,2\n" * 9999)[:-20], "damaged or cut off"),
+        (b"PK\x03\x04 not really", "damaged"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_table_is_said_in_one_line(tmp_path, content, message):
+    path, sql = tmp_path / "bad.csv", tmp_path / "sql" / "t.sql"
+    path.write_bytes(content)
+    done = run(path, sql)
+    assert done.returncode == 1 and message in done.stderr, done.stderr
+    assert len(done.stderr.splitlines()) == 1 and "bad.csv" in done.stderr and not done.stdout
+    assert not sql.parent.exists()
+
+
+def run(path, sql, *more, table="t"):
+    command = [sys.executable, SCRIPTS / "infer_schema.py", "--file", path, "--table", table, "--sql", sql, *more]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_archives_that_are_no_single_file(tmp_path, infer):
+    for names, message in (
+        (["a.csv", "b.csv"], "holds 2 files, not one: a.csv, b.csv"),
+        (["[Content_Types].xml"], "Excel"),
+    ):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name in names:
+                archive.writestr(name, "a,b\n1,2\n")
+        with pytest.raises(DataError, match=message):
+            infer(buffer.getvalue())
+
+
+def test_no_file_no_table_name_and_no_overwriting(tmp_path):
+    path, sql = tmp_path / "good.csv", tmp_path / "t.sql"
+    assert "no such file" in run(path, sql).stderr
+    path.write_text("a,b\n1,2\n")
+    done = run(path, sql, table="t; DROP TABLE x")
+    assert done.returncode == 1 and "no name for a table" in done.stderr and not sql.exists()
+    assert run(path, sql).returncode == 0
+    sql.write_text("-- mine\n")
+    assert "--force replaces it" in run(path, sql).stderr and sql.read_text() == "-- mine\n"
+    assert run(path, sql, "--force").returncode == 0 and "CREATE TABLE t" in sql.read_text()
+    assert [entry.name for entry in tmp_path.iterdir() if entry.suffix == ".part"] == []
+
+
+# --- the normaliser --------------------------------------------------------------------------------------------------
+
+import normalise  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    "options, text, expected",
+    [
+        (["--trim", "--null", "?"], " 1 ,  ?, ?\r\n?,\t2,? \n\n", "1,,\n,2,\n"),
+        (["--null", "NA"], 'NA,"NA","x,NA,y"\nNA,NA,NA\n', ',,"x,NA,y"\n,,\n'),
+        (["--null-in", "2", "NA"], 'NA,NA,"NA"\n"a\nb","NA",NA\n', 'NA,,"NA"\n"a\nb",,NA\n'),
+        (
+            ["--delimiter", ";", "--decimal-comma", "all"],
+            '1,5;"2,5";"a; 1,5"\n1.234,5;x,5;\n',
+            '1.5;"2.5";"a; 1,5"\n1234.5;x,5;\n',
+        ),
+        (["--delimiter", ";", "--decimal-comma", "2"], "1,5;1,5\n", "1,5;1.5\n"),
+        (["--decimal-comma", "1"], '"1,5","1,5"\n', '"1.5","1,5"\n'),
+        ([], '1,5" pipe\n2,"6"" pipe"\n', '1,"5"" pipe"\n2,"6"" pipe"\n'),
+        ([], "a\rb\r\nc\nd", "a\nb\nc\nd\n"),
+        ([], '"a\r\nb",1\r\n', '"a\r\nb",1\n'),
+        (["--encoding", "utf-8"], "\ufeffa\n", "a\n"),
+        (["--escape", "\\"], '"a\\"b, NA",1\n', '"a\\"b, NA",1\n'),
+    ],
+)
+@pytest.mark.parametrize("block", [1, 3, 1 << 20])
+def test_normaliser(tmp_path, monkeypatch, options, text, expected, block):
+    monkeypatch.setattr(normalise, "BLOCK", block)
+    path = tmp_path / "x.csv"
+    path.write_bytes(text.encode())
+    parsed = normalise.options([*options, str(path)])
+    assert b"".join(normalise.normalised(parsed)).decode() == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.text(st.sampled_from('ab1," \r\n\t?NA;'), max_size=8), min_size=2, max_size=2),
+        min_size=1,
+        max_size=8,
+    ),
+    st.integers(1, 30),
+)
+def test_quoted_values_come_through_as_they_are(tmp_path_factory, rows, block):
+    import csv
+
+    path = tmp_path_factory.mktemp("quoted") / "x.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+    parsed = normalise.options(["--trim", str(path)])
+    before, normalise.BLOCK = normalise.BLOCK, block
+    try:
+        text = b"".join(normalise.normalised(parsed)).decode()
+    finally:
+        normalise.BLOCK = before
+    assert list(csv.reader(io.StringIO(text, newline=""), strict=True)) == rows
