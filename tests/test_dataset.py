@@ -177,7 +177,8 @@ def test_make_hands_over_what_was_typed(project, tmp_path):
 
 def test_a_file_that_is_in_data_stays_where_it_is(project):
     (project.path / "data/crops.csv").write_text("a\n1\n")
-    project.add(project.path / "data/crops.csv")
+    for _ in range(2):
+        project.add(project.path / "data/crops.csv")
     assert files(project) == ["crops.csv", "crops.env", "crops.sql"]
     assert "SEED_SOURCES=''" in (project.path / "docker/postgres/datasets/crops.env").read_text()
 
@@ -237,6 +238,21 @@ def test_bad_input_is_one_message_and_changes_nothing(project, tmp_path, kind):
     with pytest.raises(errors, match=message):
         project.add(source)
     assert files(project) == []
+
+
+def test_a_mended_file_is_taken_after_all(project, tmp_path):
+    """The file of the project's own data set was none that can be read; initdb.sql is not written yet."""
+    source = tmp_path / "crops.csv"
+    env = project.path / "docker/postgres/dataset.env"
+    text = env.read_text().replace("SEED_TABLE=", "SEED_TABLE=crops").replace("SEED_FILE=", "SEED_FILE=crops.csv")
+    env.write_text(text.replace("SEED_SOURCES=", f"SEED_SOURCES={source}"))
+    (project.path / "data/crops.csv").write_text("a\n1,2\n")
+    source.write_text("a,b\n1,2\n")
+    project.add(source)
+    assert (project.path / "data/crops.csv").read_text() == "a,b\n1,2\n" and files(project) == ["crops.csv"]
+    assert project.engine.calls[0][:3] == ("infer", "--file", "data/crops.csv")
+    assert project.engine.calls[0][-1] == "docker/postgres/initdb.sql"
+    assert "SEED_TABLE=crops\n" in env.read_text()
 
 
 # --- a link ------------------------------------------------------------------------------------------------------------
