@@ -191,12 +191,12 @@ def test_a_table_of_the_users_own_is_untouched(project):
             assert "there is a table of this name that no seed has made" in said
         assert project.sql("SELECT answer FROM mine") == "42"
         # What is declared and not loaded: never healthy.
-        wait_for(lambda: project.states()["this_postgres"] != "healthy", what="unhealthy")
+        wait_for(lambda: project.states().get("this_postgres") != "healthy", what="unhealthy")
     finally:
         for name in ("data/mine.csv", "docker/postgres/datasets/mine.env", "docker/postgres/datasets/mine.sql"):
             (project.path / name).unlink()
         project.sql("DROP TABLE mine")
-    wait_for(lambda: project.states()["this_postgres"] == "healthy", what="healthy")
+    wait_for(lambda: project.states().get("this_postgres") == "healthy", what="healthy")
 
 
 def test_unknown_tables_and_a_force_that_names_none(project):
