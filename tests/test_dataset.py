@@ -177,7 +177,8 @@ def test_make_hands_over_what_was_typed(project, tmp_path):
 
 def test_a_file_that_is_in_data_stays_where_it_is(project):
     (project.path / "data/crops.csv").write_text("a\n1\n")
-    project.add(project.path / "data/crops.csv")
+    for _ in range(2):
+        project.add(project.path / "data/crops.csv")
     assert files(project) == ["crops.csv", "crops.env", "crops.sql"]
     assert "SEED_SOURCES=''" in (project.path / "docker/postgres/datasets/crops.env").read_text()
 
@@ -237,6 +238,21 @@ def test_bad_input_is_one_message_and_changes_nothing(project, tmp_path, kind):
     with pytest.raises(errors, match=message):
         project.add(source)
     assert files(project) == []
+
+
+def test_a_mended_file_is_taken_after_all(project, tmp_path):
+    """The file of the project's own data set was none that can be read; initdb.sql is not written yet."""
+    source = tmp_path / "crops.csv"
+    env = project.path / "docker/postgres/dataset.env"
+    text = env.read_text().replace("SEED_TABLE=", "SEED_TABLE=crops").replace("SEED_FILE=", "SEED_FILE=crops.csv")
+    env.write_text(text.replace("SEED_SOURCES=", f"SEED_SOURCES={source}"))
+    (project.path / "data/crops.csv").write_text("a\n1,2\n")
+    source.write_text("a,b\n1,2\n")
+    project.add(source)
+    assert (project.path / "data/crops.csv").read_text() == "a,b\n1,2\n" and files(project) == ["crops.csv"]
+    assert project.engine.calls[0][:3] == ("infer", "--file", "data/crops.csv")
+    assert project.engine.calls[0][-1] == "docker/postgres/initdb.sql"
+    assert "SEED_TABLE=crops\n" in env.read_text()
 
 
 # --- a link ------------------------------------------------------------------------------------------------------------
@@ -382,3 +398,73 @@ def test_killed_after_any_step_the_same_command_finishes(project, tmp_path, monk
             assert files(project) == ["crops.csv", "crops.env", "crops.sql"], (name, when)
             for path in ("data/crops.csv", "docker/postgres/datasets/crops.env", "docker/postgres/datasets/crops.sql"):
                 (project.path / path).unlink()
+
+
+# --- what psql says, and what people read --------------------------------------------------------------------------------
+
+COPY = "psql:datasets/crops.sql:12: ERROR:  {}\nCONTEXT:  COPY crops, {}\n"
+SAID = {
+    "a value": (
+        COPY.format('invalid input syntax for type integer: "19x5"', 'line 5, column year: "19x5"'),
+        ['data/crops.csv, line 5, column year, value "19x5": invalid input syntax for type integer\n', "column's type"],
+    ),
+    "a number out of range": (
+        COPY.format('value "99999999999" is out of range for type integer', 'line 5, column n: "99999999999"'),
+        ['line 5, column n, value "99999999999": value "99999999999" is out of range for type integer\n'],
+    ),
+    "too many values": (
+        COPY.format("extra data after last expected column", 'line 7: "a, b,c"'),
+        ["data/crops.csv, line 7: extra data after last expected column\n", 'the row: "a, b,c"\n'],
+    ),
+    "an open quote": (
+        COPY.format("unterminated CSV quoted field", 'line 9: ""abc"'),
+        ["data/crops.csv, line 9: unterminated CSV quoted field\n"],
+    ),
+    "the program": (
+        "normalise: data/crops.csv: line 3 is no UTF-8\n"
+        "psql:datasets/crops.sql:12: error: python3 ./normalise.py: child process exited with exit code 1\n",
+        ["data/crops.csv: normalise: data/crops.csv: line 3 is no UTF-8\n"],
+    ),
+    "a slip in the SQL": (
+        'psql:datasets/crops.sql:4: ERROR:  syntax error at or near "TABEL"\nLINE 1: CREATE TABEL\n               ^\n',
+        ['docker/postgres/datasets/crops.sql, line 4: syntax error at or near "TABEL"\n'],
+    ),
+    "dependents": (
+        "psql:seed.sql:56: ERROR:  cannot drop table crops because other objects depend on it\n"
+        "DETAIL:  view a depends on table crops\nview b depends on table crops\n"
+        "HINT:  Use DROP ... CASCADE to drop the dependent objects too.\n",
+        ["view a depends on table crops\nview b depends on table crops\n"],
+    ),
+    "a full disk": (
+        'psql:datasets/crops.sql:12: ERROR:  could not extend file "base/5/16500": No space left on device\n'
+        "HINT:  Check free disk space.\nCONTEXT:  COPY crops, line 100\n",
+        ["the database's disk is full; nothing was loaded", "make room, then: make seed TABLE=crops\n"],
+    ),
+    "the server is gone": (
+        "psql:datasets/crops.sql:12: server closed the connection unexpectedly\n"
+        "\tThis probably means the server terminated abnormally\n\tbefore or while processing the request.\n"
+        "psql:datasets/crops.sql:12: error: connection to server was lost\n",
+        ["the server or psql was ended; nothing was loaded", "again: make up\n"],
+    ),
+    "psql is gone": ("", ["the server or psql was ended; nothing was loaded", "again: make up\n"]),
+}
+
+
+@pytest.mark.parametrize("said, read", SAID.values(), ids=SAID.keys())
+def test_a_failed_load_is_explained(project, tmp_path, said, read):
+    (tmp_path / "crops.csv").write_text("a\n1\n")
+    project.add(tmp_path / "crops.csv")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "said").write_text(said)
+    (tools / "psql").write_text(f'#!/bin/sh\ncase "$*" in *=seed.sql*) cat {tools}/said >&2; exit 3;; esac\n')
+    (tools / "pg_isready").write_text("#!/bin/sh\n")
+    for name in ("psql", "pg_isready"):
+        (tools / name).chmod(0o755)
+    done = command(
+        "bash", "docker/postgres/seed.sh", cwd=project.path, env=os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"}
+    )
+    assert done.returncode == 1 and "line 0" not in done.printed
+    assert all(line.startswith(("seed: ", "view ")) for line in done.printed.splitlines()), done.printed
+    for text in read:
+        assert text in done.printed, done.printed

@@ -191,16 +191,75 @@ def test_a_table_of_the_users_own_is_untouched(project):
             assert "there is a table of this name that no seed has made" in said
         assert project.sql("SELECT answer FROM mine") == "42"
         # What is declared and not loaded: never healthy.
-        wait_for(lambda: project.states()["this_postgres"] != "healthy", what="unhealthy")
+        wait_for(lambda: project.states().get("this_postgres") != "healthy", what="unhealthy")
     finally:
         for name in ("data/mine.csv", "docker/postgres/datasets/mine.env", "docker/postgres/datasets/mine.sql"):
             (project.path / name).unlink()
         project.sql("DROP TABLE mine")
-    wait_for(lambda: project.states()["this_postgres"] == "healthy", what="healthy")
+    wait_for(lambda: project.states().get("this_postgres") == "healthy", what="healthy")
+
+
+def test_make_dataset_adds_a_table_to_the_running_stack(project, tmp_path):
+    source = tmp_path / "Wheat $(touch owned) 'é'.csv"
+    source.write_text('When,Größe\n2026-01-31,"1.5"\n,2\n')
+    running = project.process_ids()
+    words = ["dataset", f"SOURCE={source}", "TABLE=wheat"]
+    sql, env = (project.path / "docker/postgres/datasets" / name for name in ("wheat.sql", "wheat.env"))
+    try:
+        assert "seed: wheat: 2 rows from data/Wheat_touch_owned_e_.csv" in project.make(*words)
+        assert project.sql("SELECT count(*) FROM wheat") == "2"
+        assert sql.stat().st_uid == env.stat().st_uid == os.getuid()
+        assert "wheat is loaded already: 2 rows" in project.make(*words)
+        # As on a clone whose database is empty and whose file is not in git: `make up` has it all again.
+        (project.path / "data/Wheat_touch_owned_e_.csv").unlink()
+        project.sql("DROP TABLE wheat; DELETE FROM dsproj_seed WHERE table_name = 'wheat'")
+        assert "seed: wheat: 2 rows" in project.make("up")
+        for given, message in {
+            "SOURCE=/nope.csv": "there is no such file",
+            "SOURCE=/": "it is a folder",
+            f"SOURCE={sql}": "wheat is a data set of this project already",
+        }.items():
+            assert message in refused(project, "dataset", given)
+        assert "select is a reserved word" in refused(project, "dataset", f"SOURCE={source}", "TABLE=select")
+        assert "which one?" in refused(project, "seed", "FORCE=1")
+        assert project.process_ids() == running and is_whole(project)
+    finally:
+        for path in (sql, env, project.path / "data/Wheat_touch_owned_e_.csv"):
+            path.unlink(missing_ok=True)
+        project.sql("DROP TABLE IF EXISTS wheat; DELETE FROM dsproj_seed WHERE table_name = 'wheat'")
 
 
 def test_unknown_tables_and_a_force_that_names_none(project):
     assert "no data set makes a table rye; there are: crops" in refused(project, "seed", "TABLE=rye")
+
+
+SMALL = """\
+services:
+  this_postgres:
+    volumes:
+      - small:/var/lib/postgresql
+volumes:
+  small:
+    driver_opts: {type: tmpfs, device: tmpfs, o: "size=80m"}
+"""
+
+
+def test_a_full_disk_is_said_and_nothing_is_half_loaded(project):
+    if project.kind == "local":
+        pytest.skip("needs a disk of its own; test_dataset.py has the message")
+    override = project.path / "docker-compose.override.yml"
+    override.write_text(SMALL)
+    try:
+        said = refused(project, "up")
+        assert "disk is full" in said or "No space left on device" in said
+        assert "make up" in said or "make seed" in said
+        assert project.states()["this_postgres"] != "healthy"
+        project.compose("rm", "--force", "--stop", "this_postgres")
+    finally:
+        override.unlink()
+        command("docker", "volume", "rm", "--force", f"{project.slug}_small")
+    project.make("up")
+    assert is_whole(project)
 
 
 # --- what is killed ----------------------------------------------------------------------------------------------------
@@ -242,7 +301,7 @@ def test_killed_at_random_moments_it_is_whole_or_it_says_why_not(project):
         project.remove_database()
         started = time.monotonic()
         up = subprocess.Popen(
-            ["make", "start"], cwd=project.path, text=True, stdin=subprocess.DEVNULL,
+            ["make", "seed"], cwd=project.path, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         if seconds is None:  # how long it takes undisturbed

@@ -57,7 +57,8 @@ class DataSet:
         self.table, self.checksum = values["SEED_TABLE"], values["SEED_SHA256"]
         self.sources = shlex.split(values["SEED_SOURCES"])
         self.file = DATA / values["SEED_FILE"] if values["SEED_FILE"] else None
-        self.sql = HERE / "initdb.sql" if env.name == "dataset.env" else env.with_suffix(".sql")
+        self.is_first = env == HERE / "dataset.env"
+        self.sql = HERE / "initdb.sql" if self.is_first else env.with_suffix(".sql")
 
     @property
     def is_written(self):
@@ -119,14 +120,16 @@ def add(stack, source, table, options):
         )
     declared = data_sets()
     known = next((each for each in declared if each.table == wanted), None)
-    unfinished = next((each for each in declared if not each.is_written and table in ("", each.table)), None)
-    if known and known.sources == [source]:
+    # Begun and not ended: also the project's own data set, whose file could not be had, or was none that can be read.
+    begun = next(
+        (each for each in declared if not each.is_written and (each is known or not table and each.is_first)), None
+    )
+    if known and known.is_written and (known.sources == [source] or known.file == Path(source)):
         stack.database()
         finish(stack, known, options)
-    elif unfinished and unfinished.env.name == "dataset.env":
-        # The project's own data set, whose file could not be had so far.
+    elif begun:
         stack.database()
-        bring(unfinished.env, unfinished.table, source, stack, options)
+        bring(begun.env, begun.table, source, stack, options, replaceable=begun.file)
     elif known:
         raise DataSetError(
             f"{wanted} is a data set of this project already ({known.env.relative_to(PROJECT)}); "
@@ -158,8 +161,11 @@ def checked_source(source):
     return str(path)
 
 
-def bring(env, table, source, stack, options):
-    """Have the file in data/ and its .env file written, then go on; what is refused leaves nothing behind."""
+def bring(env, table, source, stack, options, replaceable=None):
+    """Have the file in data/ and its .env file written, then go on; what is refused leaves nothing behind.
+
+    replaceable: the path of a file in data/ that an earlier try has left.
+    """
     here = not is_link(source) and Path(source).resolve().parent == DATA.resolve()
     partial = None
     if here:
@@ -169,7 +175,7 @@ def bring(env, table, source, stack, options):
         _, partial = obtain([source], target, progress=show(target.name))
         checksum = sha256(partial)
         target = with_true_ending(target, partial)
-        if target.exists():
+        if target.exists() and target != replaceable:
             if sha256(target) != checksum:
                 forget(partial)
                 raise DataSetError(
@@ -221,6 +227,8 @@ def write_sql(stack, chosen, options=()):
 
 def prepare(stack, chosen, options=()):
     """Have the file in data/ and the SQL file written."""
+    if not chosen.file:
+        raise DataSetError(f"{chosen.env.relative_to(PROJECT)} names no SEED_FILE")
     if not chosen.file.exists():
         source = next(iter(chosen.sources), "")
         if source and not any(is_link(each) or Path(each).expanduser().exists() for each in chosen.sources):

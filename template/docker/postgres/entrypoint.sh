@@ -10,7 +10,7 @@ if [ "${1:-}" = postgres ]; then
   note=$PGDATA.initialising
   if [ -e "$note" ]; then
     echo "entrypoint: the initialisation of this volume was interrupted; it starts anew" >&2
-    find "$PGDATA" -mindepth 1 -delete
+    [ ! -d "$PGDATA" ] || find "$PGDATA" -mindepth 1 -delete
   elif [ -z "$(ls -A "$PGDATA" 2>/dev/null)" ]; then
     folder=$(dirname "$PGDATA")
     mkdir -p "$folder"

@@ -58,9 +58,12 @@ explain() {
   place=$(sed -n 's/^psql:\([^:]*\):\([0-9]*\): .*/\1, line \2/p' <<<"$said" | head -n 1)
   context=$(sed -n 's/^CONTEXT:  //p' <<<"$said" | head -n 1)
   detail=$(sed -n '/^DETAIL:  /,/^[A-Z]*:  /{s/^DETAIL:  //;/^[A-Z]*:  /d;p;}' <<<"$said")
-  # What the program that feeds COPY had to say.
-  grep -Ev '^(psql:|psql: |[A-Z]+:  |LINE [0-9]+:|  *\^)' <<<"$said" | grep -Fvx -e "$detail" >&2 || true
   case $error in
+  *'child process exited'*)
+    # The program that feeds COPY has said why.
+    fail "$SEED_TABLE: data/$file: $(grep -Ev '^psql:' <<<"$said" || echo "$error")" "$kept Once mended: $again" ;;
+  '' | *'connection to server was lost'* | *'terminating connection'* | *'recovery mode'*)
+    fail "$SEED_TABLE: the server or psql was ended; $kept" "again: make up" ;;
   *'No space left on device'*)
     fail "$SEED_TABLE: the database's disk is full; $kept" "make room, then: $again" ;;
   *'lock timeout'*)
@@ -77,7 +80,6 @@ explain() {
       ${value:+"$([ -n "$column" ] || echo "the row: $value")"} \
       "$kept Mend that row, or the column's type in docker/postgres/$sql, then: $again"
   fi
-  [ -n "$error" ] || fail "$SEED_TABLE: ${said##*$'\n'}" "$kept Again: $again"
   fail "$SEED_TABLE: docker/postgres/$place: $error" ${detail:+"$detail"} "$kept Once mended: $again"
 }
 
