@@ -52,10 +52,19 @@ def stack(session):
 
 
 @nox.session
+def drill(session):
+    """Kill, interrupt and edit at random, as often as trust in it takes: about two hours."""
+    install(session, "test")
+    for name, times in [("seed", "20"), ("drill", "5"), ("update_property", "200"), ("database_values", "20")]:
+        environment = {"DSPROJ_DRILL": times, "DSPROJ_CORPUS": "all"}
+        session.run("pytest", f"tests/test_{name}.py", *session.posargs, env=environment)
+
+
+@nox.session
 def bench(session):
     """The figures that the README claims."""
     install(session, "test")
-    for name in ("time_to_ready", "jobs", "frames"):
+    for name in ("time_to_ready", "seed", "jobs", "frames"):
         session.run("python", f"benchmarks/{name}.py", *session.posargs)
 
 
