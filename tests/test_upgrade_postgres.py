@@ -1,5 +1,7 @@
 """make upgrade-postgres: between two real major versions on Docker; on the local stack, where packages hold one, its steps."""
 
+import re
+
 import pytest
 from conftest import PREFIX, ROOT, command
 from releases import Template
@@ -33,8 +35,10 @@ def generate(kind, folder, version):
     project.remove()
     template = Template(folder / "template")
     sample = ROOT / "hooks/samples/adult.data"
-    project.generate(template.path, postgres_version=version, dataset_source=sample)
-    assert "is running" in project.printed, project.printed
+    project.generate(template.path, postgres_version=version, dataset_source=sample, stack="none")
+    path = project.path / ".env"
+    path.write_text(re.sub("^ENGINE=.*", f"ENGINE={kind.kind}", path.read_text(), flags=re.M))
+    project.make("seed")  # starts the database alone, which is all that this is about
     project.sql("CREATE SCHEMA lab; CREATE TABLE lab.mine AS SELECT n FROM generate_series(1, 1234) n")
     project.sql("UPDATE adult SET age = age + 100 WHERE _id = 1")
     return project
@@ -51,8 +55,7 @@ def check_upgraded(project, before, changed):
     assert project.sql("SHOW server_version").startswith("18")
     assert "postgres_version: '18'" in (project.path / ".copier-answers.yml").read_text()
     assert set(project.git("diff", "--name-only").split()) == changed
-    project.make("up")
-    assert set(project.states().values()) == {"healthy"} and look(project) == before
+    assert "loaded already" in project.make("seed") and look(project) == before
     done = command("make", "upgrade-postgres", "TO=18", cwd=project.path)
     assert done.returncode and "This project has PostgreSQL 18" in done.printed
 

@@ -48,7 +48,7 @@ def save(stack, stores=None):
     private_folder(BACKUPS)
     stamp = f"{stack.name}-{datetime.now():%Y%m%d-%H%M%S}"
     with tempfile.TemporaryDirectory(dir=BACKUPS, prefix=".part-") as name:
-        folder, files = Path(name), {}
+        folder, files, before = Path(name), {}, row_counts(stack)
         for number, database in enumerate(databases(stack)):
             path = folder / f"postgres-{number}.dump"
             with open_private(path) as file:
@@ -61,12 +61,14 @@ def save(stack, stores=None):
             files[path.name] = {"store": store, "counts": json.loads(stack.said.splitlines()[-1])}
         for path in folder.iterdir():
             files[path.name]["sha256"] = sha256(path)
+        after = row_counts(stack)
         manifest = {
             "format": FORMAT,
             "project": stack.name,
             "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),  # noqa: UP017, for older Pythons
             "postgres": stack.sql("SHOW server_version")[0][0],
-            "rows": row_counts(stack),
+            # A table that somebody was writing to meanwhile cannot be compared later.
+            "rows": {table: count for table, count in after.items() if before.get(table) == count},
             "files": files,
         }
         (folder / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
