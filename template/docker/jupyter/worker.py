@@ -11,7 +11,6 @@ worker.py [NAME]
 """
 
 import contextlib
-import gc
 import importlib
 import json
 import logging
@@ -88,7 +87,6 @@ class Library:
         importlib.invalidate_caches()
         for path in files:
             self.load(".".join(path.relative_to(self.root).with_suffix("").parts).removesuffix(".__init__"))
-        gc.freeze()  # the collector of a forked job leaves these objects alone, so their memory stays shared
 
     def load(self, name):
         try:
