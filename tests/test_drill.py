@@ -98,6 +98,7 @@ def run(project, what=None, duration=0.0):
     word, encoded, seconds = printed.split()
     # wait() does not lie: every job was done, and what they say they did is in the table.
     assert int(encoded) == ROWS
+    wait_for(lambda: project.states() == dict.fromkeys(SERVICES, "healthy"), LEFT, "a healthy stack")
     assert project.sql("SELECT count(*), sum(target) FROM drill WHERE target IS NOT NULL") == f"{ROWS}|{ROWS // 4}"
     return float(seconds)
 
@@ -110,7 +111,8 @@ def test_drill(project, what):
         start = time.monotonic()
         took.append(run(project, what, undisturbed))
         wait_for(lambda: project.python(STATE).split() == ["0", "0", "[]"], LEFT, "the end of every job")
-        wait_for(lambda: project.states() == dict.fromkeys(SERVICES, "healthy"), LEFT, "a healthy stack")
-        print(f"{project.kind}: {what} killed: {took[-1]:.1f} s, all healthy after {time.monotonic() - start:.1f} s")
+        print(
+            f"{project.kind}: {what} killed: {took[-1]:.1f} s, healthy and at rest after {time.monotonic() - start:.1f} s"
+        )
     # A job whose worker was killed began again within 100 s.
     assert max(took) < 100 + 2 * undisturbed
