@@ -28,7 +28,8 @@ CREATE TABLE drill (_id integer PRIMARY KEY, label text, target smallint);
 INSERT INTO drill SELECT n, CASE WHEN n % 4 = 0 THEN 'yes' ELSE 'no' END FROM generate_series(1, {ROWS}) AS n;
 """
 
-# What a notebook does. The line of output tells when the jobs are queued.
+# What a notebook's cell does, again and again: the jobs of a new run have the ids of the old one's. The first line of output
+# tells when they are queued.
 RUN = """
 import time
 from lib.jobs import enqueue_ranges, wait
@@ -36,9 +37,7 @@ from lib.postgres import encode_targets
 jobs = enqueue_ranges(encode_targets, "drill", 1000, {"table": "drill", "label": "label", "codes": {"no": 0, "yes": 1}})
 print("queued", len(jobs), flush=True)
 start = time.monotonic()
-print("encoded", sum(wait(jobs, timeout=240)), time.monotonic() - start, flush=True)
-for job in jobs:
-    job.delete()
+print("encoded", sum(wait(jobs, timeout=280)), time.monotonic() - start, flush=True)
 """
 
 STATE = """
@@ -99,6 +98,7 @@ def run(project, what=None, duration=0.0):
     word, encoded, seconds = printed.split()
     # wait() does not lie: every job was done, and what they say they did is in the table.
     assert int(encoded) == ROWS
+    wait_for(lambda: project.states() == dict.fromkeys(SERVICES, "healthy"), LEFT, "a healthy stack")
     assert project.sql("SELECT count(*), sum(target) FROM drill WHERE target IS NOT NULL") == f"{ROWS}|{ROWS // 4}"
     return float(seconds)
 
@@ -111,7 +111,8 @@ def test_drill(project, what):
         start = time.monotonic()
         took.append(run(project, what, undisturbed))
         wait_for(lambda: project.python(STATE).split() == ["0", "0", "[]"], LEFT, "the end of every job")
-        wait_for(lambda: project.states() == dict.fromkeys(SERVICES, "healthy"), LEFT, "a healthy stack")
-        print(f"{project.kind}: {what} killed: {took[-1]:.1f} s, all healthy after {time.monotonic() - start:.1f} s")
+        print(
+            f"{project.kind}: {what} killed: {took[-1]:.1f} s, healthy and at rest after {time.monotonic() - start:.1f} s"
+        )
     # A job whose worker was killed began again within 100 s.
-    assert max(took) < 100 + undisturbed
+    assert max(took) < 100 + 2 * undisturbed

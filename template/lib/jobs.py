@@ -98,6 +98,8 @@ def enqueue_ranges(function, table, size=None, kwargs=None):
     with default.connection.pipeline() as pipeline:
         for job in known:
             if job and job.id not in jobs:
+                # RQ stumbles over the note of an execution that died with its worker, so away with all of them first.
+                job.execution_registry.cleanup(time.time() + 3600)
                 job.delete(pipeline=pipeline, remove_from_queue=False)  # else its old result would linger
         new = default.enqueue_many(
             [

@@ -6,6 +6,8 @@ from uuid import uuid4
 
 import pytest
 from rq import Retry, Worker
+from rq.executions import ExecutionRegistry
+from rq.job import JobStatus
 
 from lib import jobs
 from lib.jobs import JobsFailed, NoWorker, enqueue_ranges, queue, wait
@@ -92,6 +94,15 @@ def test_a_job_that_is_in_no_list_any_more_is_reported(table, idle_queue, monkey
     with pytest.raises(JobsFailed, match="in no list") as failure:
         wait(todo, timeout=20)
     assert failure.value.ids == [job.id for job in todo]
+
+
+def test_jobs_that_died_with_their_worker_can_be_enqueued_again(table, idle_queue):
+    todo = enqueue_ranges(operator.add, table, 5)
+    todo[0].set_status(JobStatus.FAILED)
+    note = ExecutionRegistry(todo[0].id, idle_queue.connection)
+    idle_queue.connection.zadd(note.key, {"gone": time.time() + 60})
+    again = enqueue_ranges(operator.add, table, 5)
+    assert again[0].get_status() == JobStatus.QUEUED
 
 
 def test_the_size_follows_the_table(table, idle_queue):

@@ -11,7 +11,6 @@ worker.py [NAME]
 """
 
 import contextlib
-import gc
 import importlib
 import json
 import logging
@@ -25,7 +24,7 @@ from pathlib import Path
 import psycopg2
 import redis
 from rq import Queue, Worker, job
-from rq.executions import Execution
+from rq.executions import Execution, ExecutionRegistry
 from rq.intermediate_queue import IntermediateQueue
 from rq.job import JobStatus
 from rq.registry import ScheduledJobRegistry, StartedJobRegistry
@@ -88,7 +87,6 @@ class Library:
         importlib.invalidate_caches()
         for path in files:
             self.load(".".join(path.relative_to(self.root).with_suffix("").parts).removesuffix(".__init__"))
-        gc.freeze()  # the collector of a forked job leaves these objects alone, so their memory stays shared
 
     def load(self, name):
         try:
@@ -184,6 +182,7 @@ def bury_predecessor(name, queue):
             if found and found.get_status() == JobStatus.SCHEDULED and found not in scheduled:
                 found.set_status(JobStatus.STARTED)  # died while it put the job off until later
             connection.zadd(started.key, {execution.composite_key: 1}, xx=True)
+            ExecutionRegistry(job_id, connection).remove(execution, connection)
     started.cleanup()
     if dead := Worker.find_by_key(Worker.redis_worker_namespace_prefix + name, connection, serializer=JSONSerializer):
         dead.register_death()
