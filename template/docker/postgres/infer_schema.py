@@ -148,11 +148,12 @@ class Reading:
                 column.empty, column.blank = column.empty + column.blank, 0
         words = {word: None for column in columns for word in column.missing}
         for word in words:
+            argument = "\\" + word if word.startswith("-") else word
             if any(word in column.kept for column in columns):
                 numbers = ",".join(str(column.number + 1) for column in columns if word in column.missing)
-                self.options += ["--null-in", numbers, word]
+                self.options += ["--null-in", numbers, argument]
             else:
-                self.options += ["--null", word]
+                self.options += ["--null", argument]
         with_comma = [column for column in columns if column.decimal_comma]
         if with_comma:
             others = any(column.comma_like for column in columns if not column.decimal_comma)
