@@ -25,6 +25,7 @@ class Dialect:
     quote: str
     escape: str
     first_rows: list  # of lists of str
+    short_header: bool  # the first row has a value less than all others: R's row names have no title
     plain: bool  # may COPY and DuckDB read the file as it lies there?
 
 
@@ -167,7 +168,11 @@ def find_dialect(path, encoding=None):
         delimiter = next((character for character in DELIMITERS if character not in text), "\x1f")
     quote, escape = find_quote(text, delimiter)
     rows = split(text, delimiter, quote, escape)
-    return Dialect(encoding, delimiter, quote, escape, rows, plain and not quote)
+    widths = {len(row) for row in rows[1:]}
+    short_header = len(rows[0]) > 1 and widths == {len(rows[0]) + 1}
+    if short_header:
+        rows[0].insert(0, "")
+    return Dialect(encoding, delimiter, quote, escape, rows, short_header, plain and not quote)
 
 
 NUMBER = re.compile(r"\s*[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?\s*\Z")

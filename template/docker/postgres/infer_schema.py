@@ -55,6 +55,7 @@ class Reading:
         self.dialect = csv_dialect.find_dialect(path, encoding)
         rows = self.dialect.first_rows
         self.header = csv_dialect.has_header(rows) if header is None else header
+        self.header = self.header or self.dialect.short_header
         width = len(rows[0])
         if width > MOST_COLUMNS - 1:
             raise DataError(f"{width:,} columns: a PostgreSQL table holds {MOST_COLUMNS:,}, one of which is _id")
@@ -116,7 +117,7 @@ class Reading:
         quote = self.dialect.quote or '"'
         connection.execute(
             f"""CREATE TABLE raw AS SELECT * FROM read_csv({quoted(str(source))}, auto_detect = false,
-            header = {str(self.header).lower()}, delim = {quoted(self.dialect.delimiter)}, quote = {quoted(quote)},
+            header = false, skip = {int(self.header)}, delim = {quoted(self.dialect.delimiter)}, quote = {quoted(quote)},
             escape = {quoted(self.dialect.escape or quote)}, columns = {{{names}}}, nullstr = '',
             allow_quoted_nulls = false, strict_mode = true, max_line_size = {normalise.LONGEST_ROW}, buffer_size = {2 * normalise.LONGEST_ROW})"""
         )
@@ -213,7 +214,7 @@ class Reading:
         """What was found and decided, as lines for people."""
         dialect = self.dialect
         names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
-        facts = [f"{self.rows:,} rows", f"{len(self.columns)} column" + "s" * (len(self.columns) > 1)]
+        facts = [f"{self.rows:,} row" + "s" * (self.rows != 1), f"{len(self.columns)} column" + "s" * (len(self.columns) > 1)]
         facts.append("UTF-8" if dialect.encoding == "utf-8" else f"read as {dialect.encoding}")
         facts.append(
             f"separated by {names.get(dialect.delimiter, 'nothing')}" if len(self.columns) > 1 else "no delimiter found"
