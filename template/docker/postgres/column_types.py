@@ -30,6 +30,7 @@ MISSING_IN_TEXT = ("?", "na", "n/a", "#n/a", "<na>", "null", "\\n", "nan")
 
 MONTH = "(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(tember)?|oct(ober)?|nov(ember)?|dec(ember)?)"
 TIME = r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?"
+YEAR, DAY = r"[1-9]\d\d\d", r"\d\d?"
 NUMBER_TIME = rf"(,? {TIME}( ?[ap]m)?)"
 ZONE = r"(z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
 DAY_FORMATS = [f"{first}{mark}{second}{mark}%Y" for first, second in (("%d", "%m"),) for mark in "/-."]
@@ -50,11 +51,11 @@ KINDS = [
     ("dotted", r"[+-]?[1-9]\d{0,2}(\.\d{3}){2,}"),
     ("boolean", r"true|false"),
     ("letter", r"[tf]"),
-    ("date", r"[1-9]\d{3}(-\d\d-\d\d|/\d\d/\d\d)"),
-    ("timestamp", rf"[1-9]\d{{3}}(-\d\d-\d\d|/\d\d/\d\d)[t ]{TIME}"),
-    ("timestamptz", rf"[1-9]\d{{3}}-\d\d-\d\d[t ]{TIME} ?{ZONE}"),
-    ("numbered", rf"\d{{1,2}}(/\d{{1,2}}/|-\d{{1,2}}-|\.\d{{1,2}}\.)[1-9]\d{{3}}{NUMBER_TIME}?"),
-    ("named", rf"(\d{{1,2}}[- ]{MONTH}[- ]|{MONTH} \d{{1,2}},? )[1-9]\d{{3}}"),
+    ("date", rf"{YEAR}(-\d\d-\d\d|/\d\d/\d\d)"),
+    ("timestamp", rf"{YEAR}(-\d\d-\d\d|/\d\d/\d\d)[t ]{TIME}"),
+    ("timestamptz", rf"{YEAR}-\d\d-\d\d[t ]{TIME} ?{ZONE}"),
+    ("numbered", rf"{DAY}(/{DAY}/|-{DAY}-|\.{DAY}\.){YEAR}{NUMBER_TIME}?"),
+    ("named", rf"({DAY}[- ]{MONTH}[- ]|{MONTH} {DAY},? ){YEAR}"),
 ]
 DIGITS = "rtrim(ltrim(regexp_replace(regexp_replace({}, '[eE].*', ''), '[+.-]', '', 'g'), '0'), '0')"
 
@@ -306,7 +307,7 @@ def say_why_text(column, by_kind, total):
         return
     others = [row for kind, row in by_kind.items() if kind != usual]
     rows = sum(row["rows"] for row in others)
-    if rows < 0.5 * total:
+    if others and rows < 0.5 * total:
         label = {
             "integer": "whole numbers",
             "decimal": "numbers",

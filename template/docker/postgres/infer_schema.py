@@ -113,12 +113,12 @@ class Reading:
         return rows
 
     def load(self, connection, source):
-        names = ", ".join(f"'c{column.number}': 'VARCHAR'" for column in self.columns)
+        columns = "{" + ", ".join(f"'c{column.number}': 'VARCHAR'" for column in self.columns) + "}"
         quote = self.dialect.quote or '"'
         connection.execute(
             f"""CREATE TABLE raw AS SELECT * FROM read_csv({quoted(str(source))}, auto_detect = false,
             header = false, skip = {int(self.header)}, delim = {quoted(self.dialect.delimiter)}, quote = {quoted(quote)},
-            escape = {quoted(self.dialect.escape or quote)}, columns = {{{names}}}, nullstr = '',
+            escape = {quoted(self.dialect.escape or quote)}, columns = {columns}, nullstr = '',
             allow_quoted_nulls = false, strict_mode = true, max_line_size = {normalise.LONGEST_ROW}, buffer_size = {2 * normalise.LONGEST_ROW})"""
         )
 
@@ -214,7 +214,10 @@ class Reading:
         """What was found and decided, as lines for people."""
         dialect = self.dialect
         names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
-        facts = [f"{self.rows:,} row" + "s" * (self.rows != 1), f"{len(self.columns)} column" + "s" * (len(self.columns) > 1)]
+        facts = [
+            f"{self.rows:,} row" + "s" * (self.rows != 1),
+            f"{len(self.columns)} column" + "s" * (len(self.columns) > 1),
+        ]
         facts.append("UTF-8" if dialect.encoding == "utf-8" else f"read as {dialect.encoding}")
         facts.append(
             f"separated by {names.get(dialect.delimiter, 'nothing')}" if len(self.columns) > 1 else "no delimiter found"
