@@ -258,6 +258,7 @@ def test_names_are_identifiers_and_distinct(titles):
         (b"a,b\n1,2,3\n4,5\n6,7\n", "line 2 has 3 values, the header has 2"),
         (b'a,b\n"1,2\n3,4\n', "broken quotes"),
         (b'a,b\n"x"y,2\n"z",4\n', "broken quotes"),
+        (b'"a" "b"\n"1" 2\n"3" 4\n', "separated by blanks"),
         (b"a,b\n1,\0\n", "line 2 has a NUL byte"),
         ("a,b\nä,ö\nü,".encode() + b"\xe4\n", "line 3 is not UTF-8, though the rest"),
         (b"a,b\n1,\x81\n", "neither UTF-8 nor Windows-1252"),
