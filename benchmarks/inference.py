@@ -55,7 +55,9 @@ def by_pandas(path):
 
 
 def by_polars(path):
-    return [str(dtype).split("(")[0] for dtype in pl.read_csv(path, try_parse_dates=True, infer_schema_length=None).dtypes]
+    return [
+        str(dtype).split("(")[0] for dtype in pl.read_csv(path, try_parse_dates=True, infer_schema_length=None).dtypes
+    ]
 
 
 def by_csvkit(path):

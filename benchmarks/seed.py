@@ -37,9 +37,10 @@ PEAK = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=su
 PEAK += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
 
 
-def render(folder):
+def render(folder, dataset):
+    """A project; its server, of dataset "none", starts empty."""
     copier.run_copy(
-        str(ROOT), folder, data={"dataset": "adult", "table_name": "adult"}, vcs_ref="HEAD", defaults=True, unsafe=True,
+        str(ROOT), folder, data={"dataset": dataset, "table_name": "adult"}, vcs_ref="HEAD", defaults=True, unsafe=True,
         quiet=True, skip_tasks=True,
     )  # fmt: skip
 
@@ -139,8 +140,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="dsproj-bench-") as temporary:
         folder = Path(temporary)
         folder.chmod(0o755)
-        render(folder / "project")
-        sql = (folder / "project/docker/postgres/initdb.sql").read_text()
+        render(folder / "adult", "adult")
+        render(folder / "project", "none")
+        sql = (folder / "adult/docker/postgres/initdb.sql").read_text()
         names = re.search(r"\\copy adult \((.*?)\)", sql)[1].split(", ")
         server = Server(f"dsproj-bench-{os.getpid()}", folder / "project", folder / "files")
         try:

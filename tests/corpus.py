@@ -39,8 +39,11 @@ def differences(path, found, rows):
     options = {"sep": found.dialect.delimiter, "encoding": encoding, "header": 0 if found.header else None}
     if found.dialect.quote:
         options["quotechar"] = found.dialect.quote
-    raw = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, **options)
-    read = pd.read_csv(path, index_col=False, low_memory=False, **options)
+    options["index_col"] = 0 if found.dialect.short_header else False
+    raw = pd.read_csv(path, dtype=str, keep_default_na=False, **options)
+    read = pd.read_csv(path, low_memory=False, **options)
+    if found.dialect.short_header:
+        raw, read = raw.reset_index(), read.reset_index()
     result = []
     if len(raw) != len(rows):
         result.append(

@@ -30,6 +30,7 @@ MISSING_IN_TEXT = ("?", "na", "n/a", "#n/a", "<na>", "null", "\\n", "nan")
 
 MONTH = "(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(tember)?|oct(ober)?|nov(ember)?|dec(ember)?)"
 TIME = r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?"
+YEAR, DAY = r"[1-9]\d\d\d", r"\d\d?"
 NUMBER_TIME = rf"(,? {TIME}( ?[ap]m)?)"
 ZONE = r"(z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
 DAY_FORMATS = [f"{first}{mark}{second}{mark}%Y" for first, second in (("%d", "%m"),) for mark in "/-."]
@@ -44,14 +45,17 @@ KINDS = [
     ("grouped", r"[+-]?[1-9]\d{0,2}\.\d{3}"),  # 1.234: a number with three decimals, or with a dot for thousands
     ("decimal", r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?"),
     ("infinite", r"[+-]?inf(inity)?"),
-    ("comma", r"[+-]?(\d{1,3}(\.\d{3})+(,\d+)?|\d*,\d+)(e[+-]?\d{1,4})?"),
+    ("thousands", r"[+-]?[1-9]\d{0,2}((,\d{3}){2,}(\.\d+)?|(,\d{3})+\.\d+)"),
+    ("three", r"[+-]?[1-9]\d{0,2},\d{3}"),  # 1,234: a decimal comma, or one for thousands
+    ("comma", r"[+-]?(\d{1,3}(\.\d{3})+|\d*),\d+(e[+-]?\d{1,4})?"),
+    ("dotted", r"[+-]?[1-9]\d{0,2}(\.\d{3}){2,}"),
     ("boolean", r"true|false"),
     ("letter", r"[tf]"),
-    ("date", r"[1-9]\d{3}(-\d\d-\d\d|/\d\d/\d\d)"),
-    ("timestamp", rf"[1-9]\d{{3}}(-\d\d-\d\d|/\d\d/\d\d)[t ]{TIME}"),
-    ("timestamptz", rf"[1-9]\d{{3}}-\d\d-\d\d[t ]{TIME} ?{ZONE}"),
-    ("numbered", rf"\d{{1,2}}(/\d{{1,2}}/|-\d{{1,2}}-|\.\d{{1,2}}\.)[1-9]\d{{3}}{NUMBER_TIME}?"),
-    ("named", rf"(\d{{1,2}}[- ]{MONTH}[- ]|{MONTH} \d{{1,2}},? )[1-9]\d{{3}}"),
+    ("date", rf"{YEAR}(-\d\d-\d\d|/\d\d/\d\d)"),
+    ("timestamp", rf"{YEAR}(-\d\d-\d\d|/\d\d/\d\d)[t ]{TIME}"),
+    ("timestamptz", rf"{YEAR}-\d\d-\d\d[t ]{TIME} ?{ZONE}"),
+    ("numbered", rf"{DAY}(/{DAY}/|-{DAY}-|\.{DAY}\.){YEAR}{NUMBER_TIME}?"),
+    ("named", rf"({DAY}[- ]{MONTH}[- ]|{MONTH} {DAY},? ){YEAR}"),
 ]
 DIGITS = "rtrim(ltrim(regexp_replace(regexp_replace({}, '[eE].*', ''), '[+.-]', '', 'g'), '0'), '0')"
 
@@ -136,13 +140,13 @@ kinds AS (
                 WHEN v[3:5] NOT LIKE '%.%' AND try_strptime({swapped}, [{formats}]) IS NOT NULL THEN 'month first'
                 ELSE 'other' END || CASE WHEN contains(v, ':') THEN ' time' ELSE '' END
         ELSE pattern END AS kind,
-        CASE WHEN pattern = 'comma' THEN replace(replace(v, '.', ''), ',', '.') ELSE v END AS u
+        CASE WHEN pattern IN ('comma', 'three', 'dotted') THEN replace(replace(v, '.', ''), ',', '.') ELSE v END AS u
     FROM patterned
 )
 SELECT name, kind, CASE WHEN kind = 'word' THEN v END AS word, sum(n)::BIGINT AS rows, count(*) AS values,
     min(v) AS example, min(length(v)) AS shortest, max(length(v)) AS longest,
     max(CASE WHEN kind = 'integer' THEN abs(v::BIGINT) END) AS largest,
-    bool_or(kind IN ('integer', 'grouped', 'decimal', 'comma')
+    bool_or(kind IN ('integer', 'grouped', 'decimal', 'comma', 'three', 'dotted')
         AND {DIGITS.format("u")} IS DISTINCT FROM {DIGITS.format("try_cast(try_cast(u AS DOUBLE) AS VARCHAR)")}) AS inexact,
     bool_or(raw <> v) AS blanks, bool_and(raw LIKE ' %') AS padded,
     bool_and(regexp_full_match(v, '[A-Z][A-Z]')) AS short_codes
@@ -167,7 +171,9 @@ def fill(column, found):
     column.empty = by_kind.pop("empty", {"rows": 0})["rows"]
     column.quoted_empty = by_kind.pop("quoted empty", {"rows": 0})["rows"]
     column.blank = by_kind.pop("blank", {"rows": 0})["rows"]
-    column.comma_like = sum(by_kind[kind]["rows"] for kind in ("comma", "grouped") if kind in by_kind)
+    column.comma_like = sum(
+        by_kind[kind]["rows"] for kind in ("comma", "three", "dotted", "grouped") if kind in by_kind
+    )
     if by_kind:
         decide(column, by_kind)
     else:
@@ -186,8 +192,8 @@ def fill(column, found):
                 column.notes.append(f'"{word}" is kept as a value')
     else:
         column.missing = words
-        padded_words = any(row["blanks"] for row in found if row["kind"] == "word")
-        column.needs_trim = bool(column.blank) or padded_words
+        column.needs_trim = bool(column.blank)
+    column.needs_trim |= any(row["blanks"] for row in found if row["word"] in column.missing)
     if column.type == "text" and not column.padded and (column.blank or any(row["blanks"] for row in rows)):
         column.notes.append("blanks around values are kept")
     listed = ", ".join(f"{count:,} × {word}" for word, count in column.missing.items())
@@ -204,7 +210,7 @@ def decide(column, by_kind):
         return next(by_kind[name]["example"] for name in names if name in kinds)
 
     numbers = {"integer", "grouped", "decimal", "infinite"}
-    commas = {"comma", "integer", "grouped"}
+    commas = {"comma", "three", "dotted", "integer", "grouped"}
     days = {kind for kind in kinds if kind.removesuffix(" time") in ("day first", "month first", "either")}
     if names := kinds & {"leading zeros", "phone", "long"}:
         if kinds <= numbers | commas | {"leading zeros", "phone", "long"}:
@@ -218,7 +224,7 @@ def decide(column, by_kind):
             column.notes.append(f"text: by its name a code, not a number ({example('integer')})")
         else:
             column.type = "integer" if by_kind["integer"]["largest"] <= 2**31 - 1 else "bigint"
-    elif kinds <= numbers or kinds <= commas:
+    elif kinds <= numbers or (kinds <= commas and "comma" in kinds):
         inexact = any(row["inexact"] for row in by_kind.values())
         column.type = "numeric" if inexact else "double precision"
         if inexact:
@@ -226,6 +232,10 @@ def decide(column, by_kind):
         if "comma" in kinds:
             column.decimal_comma = True
             column.notes.append(f"decimal comma ({example('comma')})")
+        elif kinds <= {"grouped", "integer"}:
+            column.notes.append(f"the dot is read as a decimal point ({example('grouped')})")
+    elif kinds <= {"integer", "decimal", "grouped", "thousands", "three"} and kinds & {"thousands", "three"}:
+        column.notes.append(f"text: commas for thousands, or for decimals ({example('thousands', 'three')})")
     elif kinds == {"boolean"}:
         column.type = "boolean"
     elif kinds == {"letter"} and by_kind["letter"]["values"] > 1:
@@ -297,10 +307,14 @@ def say_why_text(column, by_kind, total):
         return
     others = [row for kind, row in by_kind.items() if kind != usual]
     rows = sum(row["rows"] for row in others)
-    if rows < 0.5 * total:
-        label = {"integer": "whole numbers", "decimal": "numbers", "grouped": "numbers", "comma": "numbers"}.get(
-            usual, "dates"
-        )
+    if others and rows < 0.5 * total:
+        label = {
+            "integer": "whole numbers",
+            "decimal": "numbers",
+            "grouped": "numbers",
+            "comma": "numbers",
+            "three": "numbers",
+        }.get(usual, "dates")
         odd = max(others, key=lambda row: row["rows"])["example"]
         column.notes.append(f"text: {rows:,} of {total:,} values are no {label}, for example {shown(odd)}")
 

@@ -25,6 +25,7 @@ class Dialect:
     quote: str
     escape: str
     first_rows: list  # of lists of str
+    short_header: bool  # the first row has a value less than all others: R's row names have no title
     plain: bool  # may COPY and DuckDB read the file as it lies there?
 
 
@@ -156,18 +157,30 @@ def find_dialect(path, encoding=None):
         rows = split(text, delimiter, quote, escape)
         widths = collections.Counter(map(len, rows))
         width = len(rows[0])
-        if width > 1:
+        if width > 1 and is_short(rows):
+            tried[delimiter] = (1.0, width + 1)
+        elif width > 1:
             tried[delimiter] = (widths[width] / len(rows), width)
         elif len(rows) > 3 and (usual := widths.most_common(1)[0])[0] > 1 and usual[1] > 0.9 * (len(rows) - 1):
             raise DataError(f"line 1 has 1 value, the others have {usual[0]}: is it a title above the table? Remove it")
     tried = {delimiter: score for delimiter, score in tried.items() if score[0] > 0.5 or score[1] > 2}
+    if not tried and '" "' in text.partition("\n")[0]:
+        raise DataError("its values are separated by blanks: write it with commas, semicolons or tabs")
     if tried:
         delimiter = max(tried, key=tried.get)
     else:  # one column: any character that does not occur
         delimiter = next((character for character in DELIMITERS if character not in text), "\x1f")
     quote, escape = find_quote(text, delimiter)
     rows = split(text, delimiter, quote, escape)
-    return Dialect(encoding, delimiter, quote, escape, rows, plain and not quote)
+    short_header = len(rows[0]) > 1 and is_short(rows)
+    if short_header:
+        rows[0].insert(0, "")
+    return Dialect(encoding, delimiter, quote, escape, rows, short_header, plain and not quote)
+
+
+def is_short(rows):
+    """Has the first row a value less than every other?"""
+    return {len(row) for row in rows[1:]} == {len(rows[0]) + 1}
 
 
 NUMBER = re.compile(r"\s*[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?\s*\Z")

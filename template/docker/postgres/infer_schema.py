@@ -55,6 +55,7 @@ class Reading:
         self.dialect = csv_dialect.find_dialect(path, encoding)
         rows = self.dialect.first_rows
         self.header = csv_dialect.has_header(rows) if header is None else header
+        self.header = self.header or self.dialect.short_header
         width = len(rows[0])
         if width > MOST_COLUMNS - 1:
             raise DataError(f"{width:,} columns: a PostgreSQL table holds {MOST_COLUMNS:,}, one of which is _id")
@@ -112,12 +113,12 @@ class Reading:
         return rows
 
     def load(self, connection, source):
-        names = ", ".join(f"'c{column.number}': 'VARCHAR'" for column in self.columns)
+        columns = "{" + ", ".join(f"'c{column.number}': 'VARCHAR'" for column in self.columns) + "}"
         quote = self.dialect.quote or '"'
         connection.execute(
             f"""CREATE TABLE raw AS SELECT * FROM read_csv({quoted(str(source))}, auto_detect = false,
-            header = {str(self.header).lower()}, delim = {quoted(self.dialect.delimiter)}, quote = {quoted(quote)},
-            escape = {quoted(self.dialect.escape or quote)}, columns = {{{names}}}, nullstr = '',
+            header = false, skip = {int(self.header)}, delim = {quoted(self.dialect.delimiter)}, quote = {quoted(quote)},
+            escape = {quoted(self.dialect.escape or quote)}, columns = {columns}, nullstr = '',
             allow_quoted_nulls = false, strict_mode = true, max_line_size = {normalise.LONGEST_ROW}, buffer_size = {2 * normalise.LONGEST_ROW})"""
         )
 
@@ -148,11 +149,12 @@ class Reading:
                 column.empty, column.blank = column.empty + column.blank, 0
         words = {word: None for column in columns for word in column.missing}
         for word in words:
+            argument = "\\" + word if word.startswith("-") else word
             if any(word in column.kept for column in columns):
                 numbers = ",".join(str(column.number + 1) for column in columns if word in column.missing)
-                self.options += ["--null-in", numbers, word]
+                self.options += ["--null-in", numbers, argument]
             else:
-                self.options += ["--null", word]
+                self.options += ["--null", argument]
         with_comma = [column for column in columns if column.decimal_comma]
         if with_comma:
             others = any(column.comma_like for column in columns if not column.decimal_comma)
@@ -212,7 +214,10 @@ class Reading:
         """What was found and decided, as lines for people."""
         dialect = self.dialect
         names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
-        facts = [f"{self.rows:,} rows", f"{len(self.columns)} column" + "s" * (len(self.columns) > 1)]
+        facts = [
+            f"{self.rows:,} row" + "s" * (self.rows != 1),
+            f"{len(self.columns)} column" + "s" * (len(self.columns) > 1),
+        ]
         facts.append("UTF-8" if dialect.encoding == "utf-8" else f"read as {dialect.encoding}")
         facts.append(
             f"separated by {names.get(dialect.delimiter, 'nothing')}" if len(self.columns) > 1 else "no delimiter found"

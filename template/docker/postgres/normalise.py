@@ -27,6 +27,11 @@ def columns(text):
     return {int(word) - 1 for word in text.split(",")}
 
 
+def word(text):
+    """A word as bytes. One that begins with - would be taken for an option, so it has a \\ in front."""
+    return os.fsencode(text[1:] if text.startswith("\\-") else text)
+
+
 def options(arguments=None):
     """The parsed command line; characters and words as bytes in UTF-8."""
     character = {"type": lambda text: text.replace("\\t", "\t").encode()}
@@ -37,15 +42,13 @@ def options(arguments=None):
     parser.add_argument("--quote", default=b'"', **character, help="around values that hold a delimiter; empty: none")
     parser.add_argument("--escape", default=b"", **character, help="before a quote inside quotes; else it is doubled")
     parser.add_argument("--trim", action="store_true", help="remove blanks around values that are not quoted")
-    parser.add_argument("--null", action="append", default=[], type=os.fsencode, help="a word that means: no value")
+    parser.add_argument("--null", action="append", default=[], type=word, help="a word that means: no value")
     parser.add_argument(
         "--null-in", action="append", default=[], nargs=2, metavar=("COLUMNS", "WORD"), help="the same, in columns 2,3"
     )
-    parser.add_argument(
-        "--decimal-comma", metavar="COLUMNS", help='1.234,5 is 1234.5: in columns 2,3, or in "all"'
-    )
+    parser.add_argument("--decimal-comma", metavar="COLUMNS", help='1.234,5 is 1234.5: in columns 2,3, or in "all"')
     parsed = parser.parse_args(arguments)
-    parsed.null_in = [(columns(numbers), os.fsencode(word)) for numbers, word in parsed.null_in]
+    parsed.null_in = [(columns(numbers), word(text)) for numbers, text in parsed.null_in]
     if not parsed.file:
         parser.error("which file? Give its name, or set DATA_FILE")
     return parsed
@@ -118,8 +121,10 @@ class Normaliser:
         inner = rb"[^%b]*(?:%b%b[^%b]*)*" % (quote, quote, quote, quote)
         if chosen.escape and chosen.escape != chosen.quote:
             inner = rb"[^%b%b]*(?:%b.[^%b%b]*)*" % (quote, escape, escape, quote, escape)
-        # Quotes count where they enclose a whole value, blanks around it aside.
-        value = rb"(?:(?<=[%b\r\n ])|\A)(%b%b%b)(?=[ \t]*(?:[%b\r\n]|\Z))" % (edge, quote, inner, quote, edge)
+        # Quotes count where they enclose a whole value; blanks outside of them go.
+        blank = rb" " if self.delimiter == b"\t" else rb"[ \t]"
+        begin, end = rb"(?:(?<=[%b\r\n])|\A)%b*" % (edge, blank), rb"%b*(?=[%b\r\n]|\Z)" % (blank, edge)
+        value = rb"%b(%b%b%b)%b" % (begin, quote, inner, quote, end)
         self.quoted = re.compile(value, re.S) if chosen.quote else None
         self.opened = re.compile(rb"(?<=[%b\n]) *%b" % (edge, quote))
         self.bare = (
