@@ -2,7 +2,7 @@
 
     python3 docker/postgres/dataset.py dataset | up | seed
 
-`make dataset`, `make up` and `make seed` call it, with SOURCE, TABLE, HEADER, COLUMNS and FORCE in the environment, as
+`make dataset`, `make up` and `make seed` call it, with SOURCE, TABLE, FORCE and OPTIONS in the environment, as
 DATASET_SOURCE and so on. Standard library only. Each step leaves what the next run of the same command goes on from: the
 file in data/, then its .env file, then its SQL file, then the table.
 """
@@ -31,6 +31,7 @@ from fetch_data import (
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
 DATA = PROJECT / "data"
+OPTIONS = ("HEADER", "COLUMNS", "ENCODING")  # of infer_schema.py
 LARGEST = 100 * 1024 * 1024  # bytes that a hosting service takes in one file
 # How the formats that are stored as they come begin, and the end of the name by which they are known.
 FORMATS = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst", b"PAR1": ".parquet"}
@@ -296,8 +297,8 @@ def ignore_large_files(project):
 
 def main():
     action = sys.argv[1] if len(sys.argv) > 1 else ""
-    given = {name: os.environ.get(f"DATASET_{name}", "") for name in ("SOURCE", "TABLE", "HEADER", "COLUMNS", "FORCE")}
-    options = [f"--{name.lower()}={given[name]}" for name in ("HEADER", "COLUMNS") if given[name]]
+    given = {name: os.environ.get(f"DATASET_{name}", "") for name in ("SOURCE", "TABLE", "FORCE", *OPTIONS)}
+    options = [f"--{name.lower()}={given[name]}" for name in OPTIONS if given[name]]
     stack = engines.chosen(PROJECT)
     try:
         if action == "seed":
