@@ -206,12 +206,12 @@ def test_make_dataset_adds_a_table_to_the_running_stack(project, tmp_path):
     words = ["dataset", f"SOURCE={source}", "TABLE=wheat"]
     sql, env = (project.path / "docker/postgres/datasets" / name for name in ("wheat.sql", "wheat.env"))
     try:
-        assert "seed: wheat: 2 rows from data/Wheat_touch_owned_e_.csv" in project.make(*words)
+        assert "seed: wheat: 2 rows from data/Wheat_touch_owned_e.csv" in project.make(*words)
         assert project.sql("SELECT count(*) FROM wheat") == "2"
         assert sql.stat().st_uid == env.stat().st_uid == os.getuid()
         assert "wheat is loaded already: 2 rows" in project.make(*words)
         # As on a clone whose database is empty and whose file is not in git: `make up` has it all again.
-        (project.path / "data/Wheat_touch_owned_e_.csv").unlink()
+        (project.path / "data/Wheat_touch_owned_e.csv").unlink()
         project.sql("DROP TABLE wheat; DELETE FROM dsproj_seed WHERE table_name = 'wheat'")
         assert "seed: wheat: 2 rows" in project.make("up")
         for given, message in {
@@ -224,7 +224,7 @@ def test_make_dataset_adds_a_table_to_the_running_stack(project, tmp_path):
         assert "which one?" in refused(project, "seed", "FORCE=1")
         assert project.process_ids() == running and is_whole(project)
     finally:
-        for path in (sql, env, project.path / "data/Wheat_touch_owned_e_.csv"):
+        for path in (sql, env, project.path / "data/Wheat_touch_owned_e.csv"):
             path.unlink(missing_ok=True)
         project.sql("DROP TABLE IF EXISTS wheat; DELETE FROM dsproj_seed WHERE table_name = 'wheat'")
 
