@@ -125,8 +125,10 @@ def files(project):
         ("https://x.org/Crop%20Yields.csv", "crop_yields", "Crop_Yields.csv"),
         ("https://x.org/all.zip#inner/rye.csv", "all", "rye.csv"),
         ("/a/2026.parquet", "t_2026", "2026.parquet"),
-        ("/a/数据.csv", "data", "csv"),
-        ("/a/; DROP TABLE x; --.csv", "drop_table_x", "DROP_TABLE_x_--.csv"),
+        ("/a/数据.csv", "data", "data.csv"),
+        ("https://x.org/", "data", "data"),
+        ("https://x.org/download?id=4", "download", "download"),
+        ("/a/; DROP TABLE x; --.csv", "drop_table_x", "DROP_TABLE_x.csv"),
     ],
 )
 def test_names_come_from_the_source(project, source, table, file):

@@ -2,7 +2,7 @@
 
     python3 docker/postgres/dataset.py dataset | up | seed
 
-`make dataset`, `make up` and `make seed` call it, with SOURCE, TABLE, HEADER, COLUMNS and FORCE in the environment, as
+`make dataset`, `make up` and `make seed` call it, with SOURCE, TABLE, FORCE and OPTIONS in the environment, as
 DATASET_SOURCE and so on. Standard library only. Each step leaves what the next run of the same command goes on from: the
 file in data/, then its .env file, then its SQL file, then the table.
 """
@@ -31,6 +31,7 @@ from fetch_data import (
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
 DATA = PROJECT / "data"
+OPTIONS = ("HEADER", "COLUMNS", "ENCODING")  # of infer_schema.py
 LARGEST = 100 * 1024 * 1024  # bytes that a hosting service takes in one file
 # How the formats that are stored as they come begin, and the end of the name by which they are known.
 FORMATS = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst", b"PAR1": ".parquet"}
@@ -53,9 +54,12 @@ class DataSet:
     """One data set, declared by its .env file at the path `env`."""
 
     def __init__(self, env):
-        self.env, values = env, settings(env)
-        self.table, self.checksum = values["SEED_TABLE"], values["SEED_SHA256"]
-        self.sources = shlex.split(values["SEED_SOURCES"])
+        try:
+            values = settings(env)
+            self.table, self.sources = values["SEED_TABLE"], shlex.split(values["SEED_SOURCES"])
+        except (ValueError, KeyError) as error:
+            raise DataSetError(f"{env.relative_to(PROJECT)} is no valid file of settings: {error}") from error
+        self.env = env
         self.file = DATA / values["SEED_FILE"] if values["SEED_FILE"] else None
         self.is_first = env == HERE / "dataset.env"
         self.sql = HERE / "initdb.sql" if self.is_first else env.with_suffix(".sql")
@@ -79,21 +83,25 @@ def data_sets():
 # Names
 
 
+def base_name(source):
+    """The last part of a path or link; of a link, the place of a zip archive's member is left to file_name."""
+    path = urllib.parse.unquote(urllib.parse.urlsplit(source).path) if is_link(source) else source
+    return path.rstrip("/").rpartition("/")[2]
+
+
 def table_name(source):
     """The name of a table for a path or link, as copier.yml derives it."""
-    base = source.partition("#")[0].split("?")[0].rstrip("/").rpartition("/")[2]
-    base = urllib.parse.unquote(base) if is_link(source) else base
-    name = re.sub(r"[^a-z0-9]+", "_", base.split(".")[0].lower()).strip("_") or "data"
+    name = re.sub(r"[^a-z0-9]+", "_", base_name(source).split(".")[0].lower()).strip("_") or "data"
     return (name if name[0].isalpha() else f"t_{name}")[:48].rstrip("_")
 
 
 def file_name(source, table):
-    """The name in data/ for a path or link."""
-    base = source.partition("?")[0].rpartition("/")[2]
-    base = urllib.parse.unquote(base).partition("#")[2] or base.partition("#")[0] if is_link(source) else base
-    base = urllib.parse.unquote(base).rpartition("/")[2] if is_link(source) else base
-    plain = unicodedata.normalize("NFKD", base).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).lstrip("._-")[:120] or table
+    """The name in data/ for a path or link: plain letters, so that no shell and no file system minds."""
+    member = source.partition("#")[2] if is_link(source) else ""
+    stem, dot, rest = base_name(member or source).partition(".")
+    plain = (unicodedata.normalize("NFKD", part).encode("ascii", "ignore").decode() for part in (stem, dot + rest))
+    stem, ending = (re.sub(r"[^A-Za-z0-9._-]+", "_", part) for part in plain)
+    return (stem.strip("_-") or table)[:100] + ending[:40]
 
 
 def with_true_ending(path, content):
@@ -127,6 +135,9 @@ def add(stack, source, table, options):
     if known and known.is_written and (known.sources == [source] or known.file == Path(source)):
         stack.database()
         finish(stack, known, options)
+    elif begun and is_link(source) and begun.sources == [source] and begun.file and begun.file.exists():
+        stack.database()
+        finish(stack, begun, options)
     elif begun:
         stack.database()
         bring(begun.env, begun.table, source, stack, options, replaceable=begun.file)
@@ -243,8 +254,9 @@ def prepare(stack, chosen, options=()):
 def finish(stack, chosen, options=()):
     """What is left to do for a data set: all of it, or nothing."""
     prepare(stack, chosen, options)
-    for name in ignore_large_files(PROJECT):
-        print(f"data/{name} is over 100 MB: git ignores it, and a clone gets it from SEED_SOURCES")
+    if chosen.file.name in ignore_large_files(PROJECT):
+        how = "a clone fetches it again" if any(map(is_link, chosen.sources)) else "a clone needs a copy of it in data/"
+        print(f"data/{chosen.file.name} is over 100 MB, more than a hosting service takes: git ignores it, {how}")
     stack.seed("once", chosen.table)
     print(f"To change a name or type: {chosen.sql.relative_to(PROJECT)}, then: make seed TABLE={chosen.table} FORCE=1")
 
@@ -296,8 +308,8 @@ def ignore_large_files(project):
 
 def main():
     action = sys.argv[1] if len(sys.argv) > 1 else ""
-    given = {name: os.environ.get(f"DATASET_{name}", "") for name in ("SOURCE", "TABLE", "HEADER", "COLUMNS", "FORCE")}
-    options = [f"--{name.lower()}={given[name]}" for name in ("HEADER", "COLUMNS") if given[name]]
+    given = {name: os.environ.get(f"DATASET_{name}", "") for name in ("SOURCE", "TABLE", "FORCE", *OPTIONS)}
+    options = [f"--{name.lower()}={given[name]}" for name in OPTIONS if given[name]]
     stack = engines.chosen(PROJECT)
     try:
         if action == "seed":

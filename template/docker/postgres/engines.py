@@ -33,7 +33,7 @@ class Docker:
 
     def database(self):
         if self.compose("--progress=quiet", "up", "--detach", "--build", "this_postgres").returncode:
-            raise StackError("The database could not be started; see above.")
+            raise StackError("The database could not be started; see above. Once mended: make up")
 
     rebuild = database
 
