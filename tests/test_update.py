@@ -10,7 +10,7 @@ import copier
 import nbformat
 import pytest
 import yaml
-from conftest import PARTS, PREFIX, ROOT, checked, command
+from conftest import PARTS, PREFIX, ROOT, checked, command, wait_for
 from releases import Template
 from stacks import IDENTITY, DockerStack, LocalStack
 
@@ -351,6 +351,11 @@ print(get("mine"), connect_to_mongo().mine.things.find_one()["mine"], mine())
 """
 
 
+def up(project):
+    """`make up` until all is healthy: how long a first start takes on a loaded machine is not the matter here."""
+    wait_for(lambda: command("make", "up", cwd=project.path).returncode == 0, 300, "a healthy stack")
+
+
 @pytest.mark.parametrize(
     "kind", [pytest.param(UsedDocker, marks=pytest.mark.engine, id="docker"), pytest.param(UsedLocal, id="local")]
 )
@@ -363,7 +368,7 @@ def test_an_update_under_a_running_stack(request, tmp_path, kind):
     try:
         sample = ROOT / "hooks/samples/adult.data"
         project.generate(template.path, mongo=True, dataset_source=sample, **ANSWERS)
-        assert "is running" in project.printed, project.printed
+        up(project)
         project.notebooks()
         use(project)
         project.commit()
@@ -378,7 +383,7 @@ def test_an_update_under_a_running_stack(request, tmp_path, kind):
         assert "Nothing was restarted; when it suits you: make up" in printed
         assert project.process_ids() == running and set(project.states().values()) == {"healthy"}
 
-        project.make("up")
+        up(project)
         states = project.states()
         assert set(states.values()) - {""} == {"healthy"}, states
         assert ("my_service" in states) == (kind is UsedDocker)

@@ -75,9 +75,9 @@ def test_from_one_major_version_to_the_next_with_all_data(older, tmp_path):
         assert project.sql("SHOW server_version").startswith("15") and look(project) == before
 
         printed = project.make("upgrade-postgres", "TO=18")
-        assert "compared one by one" in printed and "rm -r /var/lib/postgresql/15" in printed
+        assert "compared one by one" in printed and "rm -r /var/lib/postgresql/kept/15" in printed
         check_upgraded(project, before, {".copier-answers.yml", "README.md", "docker/postgres/Dockerfile"})
-        kept = project.compose("exec", "-T", "this_postgres", "cat", "/var/lib/postgresql/15/docker/PG_VERSION")
+        kept = project.compose("exec", "-T", "this_postgres", "cat", "/var/lib/postgresql/kept/15/docker/PG_VERSION")
         assert kept.strip() == "15"
     finally:
         project.remove()

@@ -31,7 +31,8 @@ def run(*command):
 
 
 class Docker:
-    """The image keeps each major version's data in a folder of its own: /var/lib/postgresql/18, /var/lib/postgresql/19."""
+    """The image keeps a version's data in /var/lib/postgresql/18, and refuses to start beside that of an older one: it moves
+    to kept/18 in the same volume."""
 
     def alone(self):
         run("docker", "compose", "stop", "this_jupyter", "this_worker", "this_monitor")
@@ -40,26 +41,30 @@ class Docker:
     def start(self):
         run("docker", "compose", "up", "--detach", "--build", "this_postgres")
 
-    def set_aside(self, old):
-        run("docker", "compose", "stop", "this_postgres")
-
-    def take_back(self, old, new):
-        # The new server's folder, half filled, must not be taken for an upgraded one at the next try.
-        remove = [
+    def in_volume(self, script, *arguments):
+        """Run a shell script where the volume is mounted, with no server on it."""
+        run("docker", "compose", "rm", "--stop", "--force", "this_postgres")
+        shell = [
             "run",
             "--rm",
             "--no-deps",
             "--entrypoint",
-            "rm",
+            "sh",
             "this_postgres",
-            "-rf",
-            f"/var/lib/postgresql/{new}",
+            "-euc",
+            f"cd /var/lib/postgresql; {script}",
         ]
-        run("docker", "compose", "rm", "--stop", "--force", "this_postgres")
-        run("docker", "compose", *remove)
+        run("docker", "compose", *shell, "sh", *arguments)
+
+    def set_aside(self, old):
+        self.in_volume('[ ! -e "kept/$1" ]; mkdir -p kept; mv "$1" kept/', old)
+
+    def take_back(self, old, new):
+        # The new server's folder, half filled, must not be taken for an upgraded one at the next try.
+        self.in_volume('rm -rf "$2"; [ -e "$1" ] || mv "kept/$1" .', old, new)
 
     def forget(self, old):
-        return f"docker compose exec this_postgres rm -r /var/lib/postgresql/{old}"
+        return f"docker compose exec this_postgres rm -r /var/lib/postgresql/kept/{old}"
 
 
 class Local:
