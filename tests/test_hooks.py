@@ -244,9 +244,9 @@ def test_schema_of_a_file_in_windows_1252(project):
 def test_schema_is_the_users_once_written(project):
     made, _ = infer(project, "a\n1\n")
     sql = made.path / "docker/postgres/initdb.sql"
-    sql.write_text("-- mine\n")
+    sql.write_text("SELECT 1;  -- mine\n")
     assert "written already" in schema.infer(made).text
-    assert sql.read_text() == "-- mine\n"
+    assert sql.read_text() == "SELECT 1;  -- mine\n"
 
 
 # --- git -------------------------------------------------------------------------------------------------------------
