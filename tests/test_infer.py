@@ -255,7 +255,7 @@ def test_names_are_identifiers_and_distinct(titles):
         (b"\x7fELF\0\0", "program"),
         (bytes(range(256)) * 20, "NUL"),
         (b"a,b\n1,2\n3\n", "line 3 has 1 value, the header has 2"),
-        (b"a,b\n1,2,3\n4,5\n6,7\n", "line 2 has 3 values, the header has 2"),
+        (b"a,b\n1,2,3\n4,5\n6,7\n", "line 2 has 3 or more values, the header has 2"),
         (b'a,b\n"1,2\n3,4\n', "broken quotes"),
         (b'a,b\n"x"y,2\n"z",4\n', "broken quotes"),
         (b'"a" "b"\n"1" 2\n"3" 4\n', "separated by blanks"),
@@ -303,8 +303,8 @@ def test_no_file_no_table_name_and_no_overwriting(tmp_path):
     done = run(path, sql, table="t; DROP TABLE x")
     assert done.returncode == 1 and "no name for a table" in done.stderr and not sql.exists()
     assert run(path, sql).returncode == 0
-    sql.write_text("-- mine\n")
-    assert "--force replaces it" in run(path, sql).stderr and sql.read_text() == "-- mine\n"
+    sql.write_text("SELECT 1;  -- mine\n")
+    assert "--force replaces it" in run(path, sql).stderr and sql.read_text() == "SELECT 1;  -- mine\n"
     assert run(path, sql, "--force").returncode == 0 and "CREATE TABLE t" in sql.read_text()
     assert [entry.name for entry in tmp_path.iterdir() if entry.suffix == ".part"] == []
 

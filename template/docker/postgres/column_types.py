@@ -38,12 +38,12 @@ NAMED_FORMATS = ["%d-%b-%Y", "%d %b %Y", "%d-%B-%Y", "%d %B %Y", "%b %d, %Y", "%
 
 # (kind, condition on v, the value without blanks around it), the first that holds. Patterns do not mind case.
 KINDS = [
+    ("integer", r"-?(0|[1-9]\d{0,17})|\+(0|[1-9]\d{0,4})"),
+    ("grouped", r"[+-]?[1-9]\d{0,2}\.\d{3}"),  # 1.234: a number with three decimals, or with a dot for thousands
+    ("decimal", r"[+-]?((0|[1-9]\d*)\.\d*|\.\d+|((0|[1-9]\d*)\.?\d*|\.\d+)e[+-]?\d{1,4})"),
     ("leading zeros", r"[+-]?0\d+(\.\d*)?"),
     ("phone", r"\+\d{6,}"),
-    ("long", r"[+-]?\d{19,}"),
-    ("integer", r"[+-]?\d{1,18}"),
-    ("grouped", r"[+-]?[1-9]\d{0,2}\.\d{3}"),  # 1.234: a number with three decimals, or with a dot for thousands
-    ("decimal", r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?"),
+    ("long", r"-?\d{19,}"),
     ("infinite", r"[+-]?inf(inity)?"),
     ("thousands", r"[+-]?[1-9]\d{0,2}((,\d{3}){2,}(\.\d+)?|(,\d{3})+\.\d+)"),
     ("three", r"[+-]?[1-9]\d{0,2},\d{3}"),  # 1,234: a decimal comma, or one for thousands
@@ -57,7 +57,9 @@ KINDS = [
     ("numbered", rf"{DAY}(/{DAY}/|-{DAY}-|\.{DAY}\.){YEAR}{NUMBER_TIME}?"),
     ("named", rf"({DAY}[- ]{MONTH}[- ]|{MONTH} {DAY},? ){YEAR}"),
 ]
-DIGITS = "rtrim(ltrim(regexp_replace(regexp_replace({}, '[eE].*', ''), '[+.-]', '', 'g'), '0'), '0')"
+# What most text is told by, without a look at the patterns.
+NO_PATTERN = "length(v) > 45 OR NOT regexp_matches(v, '^[-+.,0-9tfijmasond]', 'i')"
+DIGITS = "rtrim(ltrim(translate(split_part(lower({}), 'e', 1), '+-.', ''), '0'), '0')"
 
 # Codes that are written with digits alone, by the words of the column's name.
 CODES = {
@@ -125,7 +127,7 @@ WITH counted AS (
 patterned AS (
     SELECT name, raw, n, trim(raw, E' \\t') AS v,
         CASE WHEN raw IS NULL THEN 'empty' WHEN raw = '' THEN 'quoted empty' WHEN v = '' THEN 'blank'
-        WHEN lower(v) IN ({words}) THEN 'word'{patterns} ELSE 'other' END AS pattern
+        WHEN lower(v) IN ({words}) THEN 'word' WHEN {NO_PATTERN} THEN 'other'{patterns} ELSE 'other' END AS pattern
     FROM counted
 ),
 kinds AS (
@@ -146,8 +148,9 @@ kinds AS (
 SELECT name, kind, CASE WHEN kind = 'word' THEN v END AS word, sum(n)::BIGINT AS rows, count(*) AS values,
     min(v) AS example, min(length(v)) AS shortest, max(length(v)) AS longest,
     max(CASE WHEN kind = 'integer' THEN abs(v::BIGINT) END) AS largest,
-    bool_or(kind IN ('integer', 'grouped', 'decimal', 'comma', 'three', 'dotted')
-        AND {DIGITS.format("u")} IS DISTINCT FROM {DIGITS.format("try_cast(try_cast(u AS DOUBLE) AS VARCHAR)")}) AS inexact,
+    bool_or(CASE WHEN kind IN ('integer', 'grouped', 'decimal', 'comma', 'three', 'dotted')
+        AND (length(u) > 15 OR contains(lower(u), 'e'))
+        THEN {DIGITS.format("u")} IS DISTINCT FROM {DIGITS.format("try_cast(try_cast(u AS DOUBLE) AS VARCHAR)")} END) AS inexact,
     bool_or(raw <> v) AS blanks, bool_and(raw LIKE ' %') AS padded,
     bool_and(regexp_full_match(v, '[A-Z][A-Z]')) AS short_codes
 FROM kinds GROUP BY ALL ORDER BY rows DESC"""

@@ -42,7 +42,7 @@ def find_encoding(path, given=None):
             check_encoding(path, "utf-16")
             return "utf-16", False
         for name, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[0::2])):
-            if len(start) > 3 and zeros.count(0) > len(zeros) * 0.4:
+            if len(start) > 3 and zeros.count(0) > len(zeros) * 0.6:
                 check_encoding(path, name)
                 return name, False
         decoder, block, line, before = codecs.getincrementaldecoder("utf-8")(), start, 1, b"\n"

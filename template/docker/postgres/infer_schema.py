@@ -22,7 +22,6 @@ from column_types import Column, quoted, shown
 from data_files import DataError
 from fetch_data import HERE, settings
 
-MARK = "that has not happened yet"  # stands in an initdb.sql that was not written yet
 MOST_COLUMNS = 1600  # of a PostgreSQL table
 IN_MEMORY = 32 << 20  # bytes of a file whose values are kept in memory while they are examined
 MEMORY = "200MB"  # for DuckDB; it goes to the disk with what takes more
@@ -129,7 +128,8 @@ class Reading:
         place = f"line {line[1]}" if line else "some line"
         if widths:
             what = "the header" if self.header else "line 1"
-            return f"{place} has {widths[2]} value{'s' * (widths[2] != '1')}, {what} has {widths[1]}"
+            more = " or more" if int(widths[2]) > int(widths[1]) else ""  # DuckDB counts no further
+            return f"{place} has {widths[2]}{more} value{'s' * (widths[2] != '1')}, {what} has {widths[1]}"
         if "quote" in message:
             return f"{place}: broken quotes: a value begins with one and does not end with one"
         return f"{place}: {message.splitlines()[0]}"
@@ -241,6 +241,11 @@ class Reading:
         return "\n".join(lines)
 
 
+def has_statements(sql):
+    """Is there more than comments? A new project's initdb.sql has none before this script has written it."""
+    return any(line.strip() and not line.lstrip().startswith("--") for line in sql.splitlines())
+
+
 def write(path, text):
     """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -273,7 +278,7 @@ def main():
     shown_target = target if given.sql else "docker/postgres/initdb.sql"
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", table):
         sys.exit(f"{table!r} is no name for a table: lower-case letters, digits and _, at most 63, no digit first")
-    if target.exists() and MARK not in target.read_text(encoding="utf-8") and not given.force:
+    if target.exists() and has_statements(target.read_text(encoding="utf-8")) and not given.force:
         if given.sql:
             sys.exit(f"{shown_target} is written already: --force replaces it")
         print(f"{shown_target} is written already")
