@@ -27,7 +27,7 @@ def unpack(site_packages, target):
         path = Path(target) / f"{package}-{number:04d}-{name}"
         path.write_bytes(content)
         paths.append(path)
-    return paths
+    return sorted(paths)
 
 
 # Files that are refused, and why.
@@ -38,6 +38,7 @@ REFUSED = {
     # Their first line has counts and names of classes, fewer than there are columns.
     "wine_data.csv": "line 2 has",
     "breast_cancer.csv": "line 2 has",
+    "arima212_forecast.csv": "line 3 has 5 values",
 }
 
 
