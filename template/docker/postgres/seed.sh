@@ -14,6 +14,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 mode=${1:-once} wanted=${2:-}
 : "${DATA_DIR:=../../data}"
+export PGCLIENTENCODING=UTF8  # of the SQL files and of what get_data.sh prints, whatever the shell's language
 
 query() { psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 "$@"; }
 fail() { for line; do [ -z "$line" ] || printf 'seed: %s\n' "$line"; done >&2; exit 1; }
