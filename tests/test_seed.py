@@ -21,6 +21,18 @@ if sys.argv[1] == "stop": supervision.stop("this_postgres")
 else: print(supervision.processes().get("this_postgres", {}).get("pid", 0))
 """
 
+# In the container: the psql that loads, not the one of the health check, as soon as there is one.
+KILL_LOAD = """
+for _ in {1..200}; do
+    for entry in $(grep -al 'file=seed[.]sql' /proc/[0-9]*/cmdline 2>/dev/null); do
+        entry=${entry#/proc/}
+        sleep 0.$((RANDOM % 8))
+        kill -9 "${entry%/cmdline}" && exit
+    done
+    sleep 0.05
+done
+"""
+
 
 class Docker(DockerStack):
     """With what the drills need: another first start of the database, and its sudden end."""
@@ -36,7 +48,7 @@ class Docker(DockerStack):
         command("docker", "compose", "kill", "--signal", "KILL", "this_postgres", cwd=self.path)
 
     def kill_load(self):
-        command("docker", "compose", "exec", "this_postgres", "sh", "-c", "kill -9 $(pidof psql)", cwd=self.path)
+        command("docker", "compose", "exec", "-T", "this_postgres", "bash", "-c", KILL_LOAD, cwd=self.path)
 
     def in_volume(self, script):
         """Run a script where the volume is mounted, without a server."""
@@ -61,7 +73,11 @@ class Local(LocalStack):
                 kill(pid)
 
     def kill_load(self):
-        for pid in self.pids_of("psql"):
+        deadline = time.monotonic() + 10
+        while not (found := self.pids_of("psql")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(random.uniform(0, 0.7))
+        for pid in found:
             kill(pid)
 
     def pids_of(self, name):
@@ -310,12 +326,13 @@ def test_killed_at_random_moments_it_is_whole_or_it_says_why_not(project):
             seconds = time.monotonic() - started
             continue
         wait_for(project.database_runs, what="the database's start")
-        deadline = time.monotonic() + random.uniform(0, seconds)
+        victim = random.choice([project.kill_database, project.kill_database, project.kill_load])
+        # That one waits for the load by itself.
+        deadline = time.monotonic() + (0 if victim == project.kill_load else random.uniform(0, seconds))
         while time.monotonic() < deadline and up.poll() is None:
             time.sleep(0.05)
-        delay = time.monotonic() - started
-        victim = random.choice([project.kill_database, project.kill_database, project.kill_load])
         victim()
+        delay = time.monotonic() - started
         said = up.communicate(timeout=300)[0]
         assert "Traceback" not in said and (up.returncode == 0 or "make up" in said or "make seed" in said), said
         done = command("make", "up", cwd=project.path)
