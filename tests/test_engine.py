@@ -193,8 +193,8 @@ def test_a_bad_data_file_is_named_with_its_line_and_the_next_up_heals(made):
     data.write_text(good.replace("\n", "\nseventy, State-gov\n", 1))
     outcome = start(project)
     log = "\n".join(outcome.log)
-    assert "COPY adult, line 2" in log and "seventy" in log, log
-    assert project.sql("SELECT to_regclass('adult') IS NULL, to_regclass('dsproj_seed') IS NULL") == "t|t"
+    assert 'line 2, column age, value "seventy"' in log, log
+    assert project.sql("SELECT to_regclass('adult') IS NULL, (SELECT count(*) FROM dsproj_seed)") == "t|0"
     assert project.states()["this_postgres"] != "healthy"
     data.write_text(good)
     assert "rows from data/" in project.make("up")

@@ -12,7 +12,7 @@ import pytest
 from conftest import PREFIX, checked, command, wait_for
 from stacks import DockerStack, LocalStack
 
-DRILL = int(os.environ.get("DSPROJ_DRILL", "3"))
+DRILL = int(os.environ.get("DSPROJ_DRILL", "2"))
 ROWS = 300_000
 SERVERS = """
 import sys; sys.path.insert(0, "local")

@@ -76,7 +76,9 @@ def test_from_one_major_version_to_the_next_with_all_data(older, tmp_path):
 
         printed = project.make("upgrade-postgres", "TO=18")
         assert "compared one by one" in printed and "rm -r /var/lib/postgresql/kept/15" in printed
-        check_upgraded(project, before, {".copier-answers.yml", "README.md", "docker/postgres/Dockerfile"})
+        check_upgraded(
+            project, before, {".copier-answers.yml", "README.md", "docker-compose.yml", "docker/postgres/Dockerfile"}
+        )
         kept = project.compose("exec", "-T", "this_postgres", "cat", "/var/lib/postgresql/kept/15/docker/PG_VERSION")
         assert kept.strip() == "15"
     finally:
@@ -92,6 +94,8 @@ def test_the_local_stacks_steps(tmp_path):
         printed = project.make("upgrade-postgres", "TO=18")
         assert "compared one by one" in printed and "rm -r .local/postgres-17" in printed
         assert (project.path / ".local/postgres-17/PG_VERSION").exists()
-        check_upgraded(project, before, {".copier-answers.yml", "README.md", "docker/postgres/Dockerfile"})
+        check_upgraded(
+            project, before, {".copier-answers.yml", "README.md", "docker-compose.yml", "docker/postgres/Dockerfile"}
+        )
     finally:
         project.remove()

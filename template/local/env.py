@@ -8,6 +8,7 @@ newer template needs is added at the end, and the number of workers changed by `
 """
 
 import argparse
+import hashlib
 import os
 import re
 import secrets
@@ -86,14 +87,16 @@ def read(path):
 
 def values(engine, example):
     """Fresh values for every variable, as a dict in the order of the file; `example` is what .env.example holds."""
+    # The data stores' ports follow from the folder: projects of one machine differ, also from those that are down now.
+    place = int(hashlib.sha256(str(PROJECT).encode()).hexdigest(), 16) % 1000
     wanted = {
         "JUPYTER_PORT": int(example["JUPYTER_PORT"]),
         "MONITOR_PORT": int(example["MONITOR_PORT"]),
-        "PGPORT": 15432,
-        "REDIS_PORT": 16379,
+        "PGPORT": 15000 + place,
+        "REDIS_PORT": 16000 + place,
     }
     if "MONGO_PORT" in example:
-        wanted["MONGO_PORT"] = 27017
+        wanted["MONGO_PORT"] = 27000 + place
     ports = {}
     for name, port in wanted.items():
         ports[name] = free_port(port, ports.values())
