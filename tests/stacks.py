@@ -1,11 +1,12 @@
 """A generated project and its running stack, by the same few words for Docker and for the local stack."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, checked, command, free_port, generate, remove_stack
+from conftest import PREFIX, ROOT, checked, command, free_port, generate, remove_stack
 
 IDENTITY = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}
 IDENTITY |= {"GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org"}
@@ -26,6 +27,19 @@ for path in paths:
     urllib.request.urlopen(request).read()
     assert any(cell.get("outputs") for cell in nbformat.read(path, as_version=4).cells)
 """
+
+
+@contextlib.contextmanager
+def stack_of(request, kind, folder, name):
+    """A stack of one kind for a test module, not generated yet; it is removed at the end."""
+    if issubclass(kind, DockerStack):
+        request.getfixturevalue("engine")
+    made = kind(folder, f"{PREFIX}-{name}-{kind.kind}")
+    made.remove()
+    try:
+        yield made
+    finally:
+        made.remove()
 
 
 class Stack:

@@ -10,8 +10,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import PREFIX, command, wait_for
-from stacks import BOTH, SERVICES, DockerStack
+from conftest import command, wait_for
+from stacks import BOTH, SERVICES, stack_of
 
 ROUNDS = int(os.environ.get("DSPROJ_DRILL", "1"))
 ROWS = 32_561
@@ -54,16 +54,10 @@ print(home.started_job_registry.count, home.failed_job_registry.count, home.inte
 
 @pytest.fixture(scope="module", params=BOTH)
 def project(request, tmp_path_factory):
-    if request.param is DockerStack:
-        request.getfixturevalue("engine")
-    made = request.param(tmp_path_factory.mktemp("drill") / "project", f"{PREFIX}-drill-{request.param.kind}")
-    made.remove()
-    try:
+    with stack_of(request, request.param, tmp_path_factory.mktemp("drill") / "project", "drill") as made:
         assert "is running" in made.generate().printed, made.printed
         made.sql(TABLE)
         yield made
-    finally:
-        made.remove()
 
 
 def kill(pids):

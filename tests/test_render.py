@@ -5,7 +5,10 @@ import itertools
 import json
 import re
 import shlex
+import shutil
 import stat
+import sys
+from pathlib import Path
 
 import copier
 import nbformat
@@ -249,3 +252,16 @@ def test_executable_bits(render):
     project = render()
     for name in ("seed.sh", "get_data.sh", "init.sh"):
         assert (project / "docker/postgres" / name).stat().st_mode & stat.S_IXUSR, name
+
+
+@pytest.mark.parametrize("target", ["up", "seed", "dataset", "backup", "destroy"])
+def test_where_docker_is_gone_each_command_says_so(render, tmp_path, target):
+    project, tools = render(), tmp_path / "bin"
+    tools.mkdir()
+    for name in ("make", "sh", "sed", "touch", "git"):
+        (tools / name).symlink_to(shutil.which(name))
+    (tools / "python3").symlink_to(Path(sys.executable).resolve())
+    checked(sys.executable, "local/env.py", "--engine", "docker", cwd=project)
+    done = command("make", target, cwd=project, env={"PATH": str(tools), "HOME": str(tmp_path)})
+    assert done.returncode and "Docker is not installed here" in done.printed, done.printed
+    assert "Traceback" not in done.printed and "ENGINE=local" in done.printed

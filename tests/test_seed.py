@@ -9,8 +9,8 @@ import sys
 import time
 
 import pytest
-from conftest import PREFIX, checked, command, wait_for
-from stacks import DockerStack, LocalStack
+from conftest import checked, command, wait_for
+from stacks import DockerStack, LocalStack, stack_of
 
 DRILL = int(os.environ.get("DSPROJ_DRILL", "2"))
 ROWS = 300_000
@@ -31,6 +31,8 @@ for _ in {1..200}; do
     done
     sleep 0.05
 done
+echo "nothing was loading" >&2
+exit 1
 """
 
 
@@ -48,7 +50,7 @@ class Docker(DockerStack):
         command("docker", "compose", "kill", "--signal", "KILL", "this_postgres", cwd=self.path)
 
     def kill_load(self):
-        command("docker", "compose", "exec", "-T", "this_postgres", "bash", "-c", KILL_LOAD, cwd=self.path)
+        checked("docker", "compose", "exec", "-T", "this_postgres", "bash", "-c", KILL_LOAD, cwd=self.path)
 
     def in_volume(self, script):
         """Run a script where the volume is mounted, without a server."""
@@ -76,6 +78,7 @@ class Local(LocalStack):
         deadline = time.monotonic() + 10
         while not (found := self.pids_of("psql")) and time.monotonic() < deadline:
             time.sleep(0.05)
+        assert found, "nothing was loading"
         time.sleep(random.uniform(0, 0.7))
         for pid in found:
             kill(pid)
@@ -101,18 +104,12 @@ BOTH = [pytest.param(Docker, marks=pytest.mark.engine, id="docker"), pytest.para
 @pytest.fixture(scope="module", params=BOTH)
 def project(request, tmp_path_factory):
     """One project for each engine, seeded from a file of the user's own that takes a second to load."""
-    if request.param is Docker:
-        request.getfixturevalue("engine")
     folder = tmp_path_factory.mktemp("seed")
     with open(folder / "crops.csv", "w") as file:
         file.write("plot,crop,yield\n")
         file.writelines(f"{number},crop {number % 7},{number / 8}\n" for number in range(ROWS))
-    made = request.param(folder / "project", f"{PREFIX}-seed-{request.param.kind}")
-    made.remove()
-    try:
+    with stack_of(request, request.param, folder / "project", "seed") as made:
         yield made.generate(dataset="csv", dataset_source=folder / "crops.csv")
-    finally:
-        made.remove()
 
 
 def refused(project, *words):

@@ -1,8 +1,7 @@
 """The worker: what is edited in lib/ is what the next job runs, and what a dead worker had is handed on."""
 
 import pytest
-from conftest import PREFIX
-from stacks import BOTH, DockerStack
+from stacks import BOTH, stack_of
 
 ENQUEUE = """
 import sys
@@ -13,14 +12,8 @@ print(wait([queue().enqueue(sys.argv[1])], timeout=120)[0])
 
 @pytest.fixture(scope="module", params=BOTH)
 def project(request, tmp_path_factory):
-    if request.param is DockerStack:
-        request.getfixturevalue("engine")
-    made = request.param(tmp_path_factory.mktemp("worker") / "project", f"{PREFIX}-worker-{request.param.kind}")
-    made.remove()
-    try:
+    with stack_of(request, request.param, tmp_path_factory.mktemp("worker") / "project", "worker") as made:
         yield made.generate()
-    finally:
-        made.remove()
 
 
 def answer(project, function):

@@ -197,8 +197,8 @@ def main():
     back.add_argument("file", nargs="?", default="")
     back.add_argument("--force", action="store_true", help="do not ask")
     arguments = parser.parse_args()
-    stack = Stack(arguments.engine)
     try:
+        stack = Stack(arguments.engine)
         if arguments.command == "save":
             save(stack)
         elif not arguments.file:

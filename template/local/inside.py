@@ -1,6 +1,7 @@
 """Run a command inside the stack, alike with Docker Compose and with the local stack; and ask a person before data goes."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -16,6 +17,8 @@ class Stack:
 
     def __init__(self, engine=None):
         self.engine = engine or read(PROJECT / ".env").get("ENGINE", "docker")
+        if not self.is_local and not shutil.which("docker"):
+            raise InsideError("Docker is not installed here; without it: ENGINE=local in .env, then make up")
 
     @property
     def is_local(self):

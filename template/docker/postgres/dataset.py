@@ -34,7 +34,7 @@ DATA = PROJECT / "data"
 OPTIONS = ("HEADER", "COLUMNS", "ENCODING")  # of infer_schema.py
 LARGEST = 100 * 1024 * 1024  # bytes that a hosting service takes in one file
 # How the formats that are stored as they come begin, and the end of the name by which they are known.
-FORMATS = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst", b"PAR1": ".parquet"}
+FORMATS = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst", b"\xfd7zX": ".xz"}
 ENV = """\
 # Added with `make dataset`; {table}.sql beside it says what the table looks like.
 SEED_TABLE={table}
@@ -310,8 +310,8 @@ def main():
     action = sys.argv[1] if len(sys.argv) > 1 else ""
     given = {name: os.environ.get(f"DATASET_{name}", "") for name in ("SOURCE", "TABLE", "FORCE", *OPTIONS)}
     options = [f"--{name.lower()}={given[name]}" for name in OPTIONS if given[name]]
-    stack = engines.chosen(PROJECT)
     try:
+        stack = engines.chosen(PROJECT)
         if action == "seed":
             stack.database()
             stack.seed("force" if given["FORCE"] else "once", *filter(None, [given["TABLE"].strip()]))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -99,4 +100,6 @@ def chosen(project):
     if not engine:
         lines = (project / ".env").read_text(encoding="utf-8").splitlines() if (project / ".env").exists() else []
         engine = "local" if "ENGINE=local" in lines else "docker"
+    if engine != "local" and not shutil.which("docker"):
+        raise StackError("Docker is not installed here; without it: ENGINE=local in .env, then make up")
     return Local(project) if engine == "local" else Docker(project)
