@@ -9,6 +9,8 @@ on blocks of whole rows with operations that run in C: a loop over values would 
 
 import argparse
 import codecs
+import contextlib
+import fcntl
 import os
 import re
 import sys
@@ -132,6 +134,12 @@ class Normaliser:
         )
         self.number = re.compile(COMMA_NUMBER)
         self.numbers = re.compile(rb"(?<=[%b\n])%b(?=[%b\n])" % (edge, COMMA_NUMBER, edge))
+        # The word comes first, so that the search can leap to it; what is around it is looked at then.
+        self.null_words = [
+            re.compile(rb"%b(?<=[%b\n]%b)(?=[%b\n])" % (re.escape(word), edge, re.escape(word), edge))
+            for word in chosen.null
+            if word
+        ]
         self.null_quoted = {chosen.quote + word + chosen.quote for word in chosen.null}
         everywhere = chosen.decimal_comma == "all"
         self.comma_everywhere = everywhere
@@ -173,19 +181,15 @@ class Normaliser:
                     (b"\n" + blank, b"\n"),
                     (blank + b"\n", b"\n"),
                 ):
-                    while padded in text:
+                    # A single byte is found ten times as fast as two, and often none is left.
+                    while blank in text and padded in text:
                         text = text.replace(padded, bare)
         while b"\n\n" in text:
             text = text.replace(b"\n\n", b"\n")
         if self.bare and self.chosen.quote in text:
             text = self.enclose(text)
-        for word in self.chosen.null:
-            if word in text:
-                # Twice, since neighbours share a delimiter.
-                middle = edge + word + edge
-                text = text.replace(middle, edge + edge).replace(middle, edge + edge)
-                text = text.replace(b"\n" + word + edge, b"\n" + edge).replace(edge + word + b"\n", edge + b"\n")
-                text = text.replace(b"\n" + word + b"\n", b"\n\n").replace(b"\n" + word + b"\n", b"\n\n")
+        for word in self.null_words:
+            text = word.sub(b"", text)
         if self.comma_everywhere and edge != b",":
             text = self.numbers.sub(lambda match: self.without_comma(match[0]), text)
         if self.comma_in or self.null_in:
@@ -245,8 +249,15 @@ def normalised(chosen):
             line += lines_before(block, len(block))
 
 
+def widen(pipe):
+    """Let a pipe hold a whole block, as far as the system allows: COPY and we then wait for each other far less."""
+    with contextlib.suppress(OSError, AttributeError):  # no pipe, or not Linux
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, BLOCK)
+
+
 def main():
     chosen = options()
+    widen(sys.stdout.fileno())
     try:
         for block in normalised(chosen):
             sys.stdout.buffer.write(block)
