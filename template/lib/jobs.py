@@ -36,7 +36,8 @@ else:
 JOB_TIMEOUT = 600  # seconds that one job may take
 RESULT_TTL = 24 * 3600  # seconds that its result is kept
 FAILURE_TTL = 7 * 24 * 3600  # seconds that the traceback of a failed one is kept
-SIZES = 5_000, 50_000  # rows of a range where the caller leaves it open: at least, at most
+# Where the caller leaves the size of a range open: eight ranges, but of so many rows at least, or at most.
+RANGES, SIZES = 8, (10_000, 50_000)
 NO_WORKER_AFTER = 30  # seconds without any worker before wait() gives up; a restart takes less
 NO_REDIS_AFTER = 60  # seconds that wait() rides out a Redis that is away
 LOST_AFTER = 20  # seconds without news before wait() looks for jobs that nobody will do any more
@@ -67,8 +68,9 @@ def enqueue_ranges(function, table, size=None, kwargs=None):
     """Enqueue `function(first_id, last_id, **kwargs)` for ranges of `size` rows that together cover `table`.
 
     The ranges are of the integer key `_id`, both ends included, in order and without gaps; the last may be
-    smaller. Without `size` it is an eighth of the table, within SIZES: so large that the queue's own work per job
+    smaller. Without `size` there are RANGES equal ones, within SIZES: so large that the queue's own work per job
     (some 20 ms) is little beside the job's, so small that several workers have their share and a retry costs little.
+    Give a `size` where a row takes longer than SQL: a job may take JOB_TIMEOUT seconds.
     An empty table gives no jobs. A job whose worker or server fails is tried up to four times, some 2, 5 and 10 s
     apart; one with a mistake in its code fails at once.
 
@@ -228,16 +230,21 @@ def _key_ranges(table, size):
                 f"table {table} has no integer key _id; "
                 f"ALTER TABLE {table} ADD COLUMN _id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY makes one"
             )
+        cur.execute(sql.SQL("SELECT count(*) AS rows, min(_id) AS first, max(_id) AS last FROM {}").format(name))
+        rows, first, last = cur.fetchone().values()
+        if not rows:
+            return []
         if size is None:
-            cur.execute(sql.SQL("SELECT count(*) AS rows FROM {}").format(name))
-            size = min(max(SIZES[0], -(-cur.fetchone()["rows"] // 8)), SIZES[1])
-        # Every size-th key starts a range: counting rows, not keys, keeps the jobs even where keys are missing.
-        numbered = sql.SQL("SELECT _id, row_number() OVER (ORDER BY _id) AS n FROM {}").format(name)
-        cur.execute(sql.SQL("SELECT _id FROM ({}) AS keys WHERE (n - 1) %% %s = 0").format(numbered), [size])
-        starts = sorted({row["_id"] for row in cur})
-        cur.execute(sql.SQL("SELECT max(_id) AS last FROM {}").format(name))
-        last = cur.fetchone()["last"]
-    return list(zip(starts, [start - 1 for start in starts[1:]] + [last], strict=True)) if starts else []
+            number = max(min(RANGES, -(-rows // SIZES[0])), -(-rows // SIZES[1]))
+            size = -(-rows // number)
+        if last - first + 1 == rows:
+            starts = range(first, last + 1, size)
+        else:
+            # Keys are missing. Counting rows all the same keeps the jobs even: every size-th row starts a range.
+            numbered = sql.SQL("SELECT _id, row_number() OVER (ORDER BY _id) AS n FROM {}").format(name)
+            cur.execute(sql.SQL("SELECT _id FROM ({}) AS keys WHERE (n - 1) %% %s = 0").format(numbered), [size])
+            starts = sorted({row["_id"] for row in cur})
+    return list(zip(starts, [start - 1 for start in starts[1:]] + [last], strict=True))
 
 
 def _states(connection, ids):

@@ -118,6 +118,15 @@ def test_ranges_cover_the_keys_without_gaps(table, idle_queue):
     assert [tuple(job.args) for job in todo] == [(1, 2), (3, 10), (11, 11)]
 
 
+def test_ranges_of_keys_without_gaps_are_even(table, idle_queue):
+    con, cur = connect_to_postgres()
+    cur.execute(f"TRUNCATE {table}")
+    cur.execute(f"INSERT INTO {table} SELECT generate_series(-10, 32550)")
+    con.commit()
+    todo = enqueue_ranges(operator.add, table)
+    assert [tuple(job.args) for job in todo] == [(-10, 8130), (8131, 16271), (16272, 24412), (24413, 32550)]
+
+
 def test_running_a_cell_twice_does_not_double_the_work(table, idle_queue):
     first = enqueue_ranges(operator.add, table, 2)
     assert enqueue_ranges(operator.add, table, 2) == first

@@ -11,6 +11,7 @@ worker.py [NAME]
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import logging
@@ -87,6 +88,10 @@ class Library:
         importlib.invalidate_caches()
         for path in files:
             self.load(".".join(path.relative_to(self.root).with_suffix("").parts).removesuffix(".__init__"))
+        # What is here now stays: a garbage collection in a job's process would touch, and so copy, all of it.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
     def load(self, name):
         try:
@@ -142,6 +147,9 @@ class ProjectWorker(Worker):
         # Only now: it takes seconds the first time, and the worker is registered, so healthy, meanwhile.
         with contextlib.suppress(ImportError):
             importlib.import_module("pandas")
+        # libpq prepares for encryption when it first connects, which takes half as long as the connection itself.
+        with contextlib.suppress(psycopg2.Error):
+            psycopg2.connect("", connect_timeout=2).close()
         self.library.refresh()
 
     def execute_job(self, job, queue):
@@ -151,7 +159,8 @@ class ProjectWorker(Worker):
 
 def connect(url):
     """A connection to Redis, waited for as long as it takes."""
-    connection = redis.from_url(url)
+    # Each job's process connects anew, and need not look up this package's version each time to tell the server.
+    connection = redis.from_url(url, driver_info=None)
     said = False
     while True:
         try:
