@@ -144,7 +144,9 @@ def main():
                     (f"one job for each row (from {by_the_book})", book, book / one["update"]),
                 ]
                 table(f"{rows:,} rows, {options.engine}", lines)
-                print(f"2 workers: {one['queue'] / two['queue']:.2f} times as fast as 1 where PostgreSQL does the work\n")
+                print(
+                    f"2 workers: {one['queue'] / two['queue']:.2f} times as fast as 1 where PostgreSQL does the work\n"
+                )
                 bars += [(f"{what}, {rows:,} rows", ratio, "queue" in what) for what, _, ratio in lines]
             print(f"2 workers: {computing[0] / computing[1]:.2f} times as fast as 1 where the jobs themselves compute")
             print(f"a job on an idle worker begins after {1000 * measure(running, FIRST_JOB):.0f} ms")

@@ -8,6 +8,7 @@ quotes, NULL is an empty field without.
 import io
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -18,8 +19,8 @@ import pyarrow as pa
 from psycopg2 import errors, extensions, sql
 from pyarrow import csv as arrow_csv
 
-ROWS_PER_COPY = 100_000  # bounds the memory that the CSV text takes while writing
-BLOCK = 4 * 2**20  # bytes of CSV text that are parsed at a time
+ROWS_PER_COPY = 25_000  # bounds the memory that the CSV text takes while writing
+BLOCK = 2**20  # bytes of CSV text, or one row if that is longer, that are parsed at a time
 
 # Type oids; they are the same in every PostgreSQL.
 BOOLEAN, JSON, JSONB, TIMESTAMP, TIMESTAMPTZ, BYTEA = 16, 114, 3802, 1114, 1184, 17
@@ -43,13 +44,15 @@ def read(cur, query):
     columns = [(column.name, column.type_code) for column in cur.description]
     if not columns:
         return pd.DataFrame()
-    csv = io.BytesIO()
-    cur.copy_expert(f"COPY (\n{query}\n) TO STDOUT (FORMAT csv)", csv)
     # By position, since SQL allows a name twice.
     schema = pa.schema([(str(i), _arrow_type(oid)) for i, (_, oid) in enumerate(columns)])
-    table = _parse(csv, schema)
-    csv.close()
-    series = [_from_arrow(table.column(i), oid, name, cur) for i, (name, oid) in enumerate(columns)]
+    with ThreadPoolExecutor(1) as parser:  # one block is parsed while the server sends the next
+        csv = _Rows(lambda text: parser.submit(_parse, text, schema))
+        cur.copy_expert(f"COPY (\n{query}\n) TO STDOUT (FORMAT csv)", csv)
+        parsed = pa.concat_tables([schema.empty_table(), *csv.results()]).columns
+    series = []
+    for name, oid in columns:  # each goes when it is converted, so that not all are in memory twice
+        series.append(_from_arrow(parsed.pop(0), oid, name, cur))
     df = pd.concat(series, axis=1)
     df.columns = [name for name, _ in columns]
     return df
@@ -84,6 +87,13 @@ def write(cur, df, name, table, if_exists):
     array_oids = {row["oid"] for row in cur}
 
     copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, columns)
+    for text in _ahead(_csv_texts(df, oids, array_oids)):
+        cur.copy_expert(copy, io.BytesIO(text), size=BLOCK)
+    return len(df)
+
+
+def _csv_texts(df, oids, array_oids):
+    """The rows of `df` as CSV text for columns of these types, ROWS_PER_COPY at a time."""
     for start in range(0, len(df), ROWS_PER_COPY):
         chunk = df.iloc[start : start + ROWS_PER_COPY]
         arrays = [_to_arrow(chunk[name], oid, array_oids) for name, oid in zip(df.columns, oids, strict=True)]
@@ -94,35 +104,59 @@ def write(cur, df, name, table, if_exists):
         if b"\x00" in text:
             guilty = [column for column in chunk if chunk[column].astype(str).str.contains("\x00", regex=False).any()]
             raise ValueError(f"column {guilty[0]!r} holds a NUL character, which PostgreSQL cannot store in text")
-        cur.copy_expert(copy, io.BytesIO(text))
-    return len(df)
+        yield text
 
 
-def _parse(csv, schema):
-    """The CSV text as an Arrow table."""
-    size = csv.tell()
-    if not size:
-        return schema.empty_table()
-    for block in (BLOCK, size):
-        csv.seek(0)
-        try:
-            return arrow_csv.read_csv(
-                csv,
-                arrow_csv.ReadOptions(column_names=schema.names, block_size=min(block, 2**31 - 1)),
-                arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-                arrow_csv.ConvertOptions(
-                    column_types=schema,
-                    null_values=[""],
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=False,
-                    true_values=["t"],
-                    false_values=["f"],
-                ),
-            )
-        except pa.ArrowInvalid as error:
-            # A row must fit into a block; one that is longer than usual is read in a block of the whole text.
-            if "straddl" not in str(error) or block == size:
-                raise
+def _ahead(values):
+    """The values of an iterator, none of them None; a thread makes the next while the caller works on one."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, values, None)
+        while (value := coming.result()) is not None:
+            coming = thread.submit(next, values, None)
+            yield value
+
+
+class _Rows:
+    """A file for COPY to write to. Every BLOCK of whole rows goes to `submit`, which returns a future."""
+
+    def __init__(self, submit):
+        self.submit, self.futures, self.rows, self.size = submit, [], [], 0
+
+    def write(self, row):
+        """Take one row: libpq hands over just that."""
+        self.rows.append(row)
+        self.size += len(row)
+        if self.size >= BLOCK:
+            self.flush()
+
+    def flush(self):
+        text, self.rows, self.size = b"".join(self.rows), [], 0
+        if len(self.futures) > 1:
+            wait(self.futures[-2:-1])  # no more than two blocks are kept waiting
+        self.futures.append(self.submit(text))
+
+    def results(self):
+        """What became of the blocks, in order."""
+        if self.rows:
+            self.flush()
+        return [future.result() for future in self.futures]
+
+
+def _parse(text, schema):
+    """Whole rows of CSV text as an Arrow table."""
+    return arrow_csv.read_csv(
+        pa.BufferReader(text),
+        arrow_csv.ReadOptions(column_names=schema.names, block_size=len(text), use_threads=False),
+        arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        arrow_csv.ConvertOptions(
+            column_types=schema,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            true_values=["t"],
+            false_values=["f"],
+        ),
+    )
 
 
 def _arrow_type(oid):
