@@ -130,8 +130,11 @@ check)
 esac
 
 if [ "${SEED_WAIT:-yes}" = yes ]; then
-  for _ in $(seq 7200); do answers && break; sleep 0.5; done
-  answers || fail "the server did not answer within an hour; its log: make logs S=this_postgres"
+  tries=0
+  until answers; do
+    [ $((tries += 1)) -le 7200 ] || fail "the server did not answer within an hour; its log: make logs S=this_postgres"
+    sleep 0.5
+  done
 fi
 
 case $mode in
