@@ -25,13 +25,21 @@ def needed():
     answers, requirements = Path(".copier-answers.yml"), Path("docker/jupyter/requirements.txt")
     if not (answers.exists() and re.search(r"^dataset: csv$", answers.read_text(encoding="utf-8"), re.M)):
         return NEEDED
-    pinned = re.search(r"^duckdb==[\w.]+", requirements.read_text(encoding="utf-8"), re.M)
-    return NEEDED | ({"duckdb": pinned[0]} if pinned else {})
+    modules = ["duckdb"] if sys.version_info >= (3, 14) else ["duckdb", "backports.zstd"]
+    pinned = re.findall(r"^([\w.]+)==([\w.]+)", requirements.read_text(encoding="utf-8"), re.M)
+    return NEEDED | {module: f"{module}=={version}" for module, version in pinned if module in modules}
 
 
 def missing():
     """The requirements that cannot be imported here."""
-    return [package for module, package in needed().items() if importlib.util.find_spec(module) is None]
+    return [package for module, package in needed().items() if not is_here(module)]
+
+
+def is_here(module):
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that it is in
+        return False
 
 
 def provide():

@@ -50,10 +50,15 @@ def differences(path, found, rows):
     dialect = found.dialect
     options = {"sep": dialect.delimiter, "encoding": dialect.encoding, "header": 0 if found.header else None}
     options |= {"quotechar": dialect.quote or '"', "escapechar": dialect.escape or None}
-    options |= {"skipinitialspace": bool(dialect.quote), "index_col": 0 if dialect.short_header else False}
+    row_names = dialect.short_header and not dialect.first_rows[0][0]
+    options |= {
+        "skiprows": dialect.skip,
+        "skipinitialspace": bool(dialect.quote),
+        "index_col": 0 if row_names else False,
+    }
     raw = pd.read_csv(path, dtype=str, keep_default_na=False, **options)
     read = pd.read_csv(path, low_memory=False, **options)
-    if dialect.short_header:
+    if row_names:
         raw, read = raw.reset_index(), read.reset_index()
     if len(raw) != len(rows):
         return [(False, "", "rows", abs(len(raw) - len(rows)), f"{len(rows)} here, {len(raw)} in pandas")]

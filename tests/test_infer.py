@@ -182,6 +182,25 @@ def test_header(infer, text, header):
     assert infer(text).header is header
 
 
+@pytest.mark.parametrize(
+    "text, line, titles",
+    [
+        ("sep=;\na;b\n1;2\n", 2, ["a", "b"]),
+        ("SEP=|\r\na|b\r\n1|2,5\r\n", 2, ["a", "b"]),
+        ("# note\n#\na,b\n1,2\n", 3, ["a", "b"]),
+        ("# note\n#a,b\n1,2\n3,4\n", 2, ["#a", "b"]),
+        ("#1 hit,year\nx,1999\n", 1, ["#1 hit", "year"]),
+        ("a,b,\n1,2,\n", 1, ["a", "b", ""]),
+        ("a,b\n1,2,\n3,4,\n", 1, ["a", "b", ""]),  # a delimiter at the end of each row
+        ("a,b\nx,1,2\ny,3,4\n", 1, ["", "a", "b"]),  # names of the rows, as R writes them
+    ],
+)
+def test_where_the_table_begins(infer, text, line, titles):
+    found = infer(text)
+    assert [column.title for column in found.columns] == titles
+    assert f"names in line {line}" in found.report() and found.rows == len(text.splitlines()) - line
+
+
 def test_header_and_names_given(infer):
     found = infer("x,1\ny,2\n", header=True)
     assert [column.title for column in found.columns] == ["x", "1"] and found.rows == 1
@@ -202,6 +221,14 @@ def packed_zip(content):
 def test_packed_files_are_known_by_what_they_hold(infer, pack):
     found = infer(pack(b"a,b\n1,x\n"), name="wrong-ending.csv")
     assert types(found) == ["integer", "text"]
+
+
+def test_zst_needs_no_program(infer, monkeypatch):
+    zstd = pytest.importorskip("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+    monkeypatch.setenv("PATH", "")
+    assert types(infer(zstd.compress(b"a,b\n1,x\n"))) == ["integer", "text"]
+    with pytest.raises(DataError, match="damaged or cut off"):
+        infer(zstd.compress(b"a,b\n1,x\n")[:-4])
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -247,6 +274,7 @@ def test_names_are_identifiers_and_distinct(titles):
         (b"", "the file is empty"),
         (b"\n \n", "the file is empty"),
         (b"\xef\xbb\xbf", "the file is empty"),
+        (b"# a\n# b\n", "nothing but comments"),
         (b"a,b\n", "a header line and no rows"),
         (b"<!DOCTYPE html><html><body>404</body></html>", "web page"),
         (b"%PDF-1.7\n1 0 obj", "PDF"),
@@ -259,6 +287,11 @@ def test_names_are_identifiers_and_distinct(titles):
         (b'a,b\n"1,2\n3,4\n', "broken quotes"),
         (b'a,b\n"x"y,2\n"z",4\n', "broken quotes"),
         (b'"a" "b"\n"1" 2\n"3" 4\n', "separated by blanks"),
+        (b"18.0  8  307.0\n15.0  8  350.0\n", "separated by blanks"),
+        (b"Sales,,\nyear,place,sum\n2026,Rome,5\n", "is it a title above the table"),
+        (b"a,b\n1,2,3\n", "line 2 has 3 or more values, the header has 2"),
+        (b"a,b\nx,1,2\nx,3,4\n", "line 2 has 3 or more values, the header has 2"),
+        (b"sep=;\na;b\n1;2\n3\n", "line 4 has 1 value, the header has 2"),
         (b"a,b\n1,\0\n", "line 2 has a NUL byte"),
         ("a,b\nä,ö\nü,".encode() + b"\xe4\n", "line 3 is not UTF-8, though the rest"),
         (b"a,b\n1,\x81\n", "neither UTF-8 nor Windows-1252"),
@@ -332,6 +365,8 @@ import normalise  # noqa: E402
         ([], "a\rb\r\nc\nd", "a\nb\nc\nd\n"),
         ([], '"a\r\nb",1\r\n', '"a\r\nb",1\n'),
         (["--encoding", "utf-8"], "\ufeffa\n", "a\n"),
+        (["--skip", "2"], "\ufeff# x\r\n# y\r\na\r\n\r\nb", "a\nb\n"),
+        (["--skip", "2"], "# x\n# y", ""),
         (["--escape", "\\"], '"a\\"b, NA",1\n', '"a\\"b, NA",1\n'),
     ],
 )

@@ -25,6 +25,7 @@ class Dialect:
     quote: str
     escape: str
     first_rows: list  # of lists of str
+    skip: int  # lines before the table: comments, or Excel's note of the delimiter
     short_header: bool  # the first row has a value less than all others: R's row names have no title
     plain: bool  # may COPY and DuckDB read the file as it lies there?
 
@@ -151,36 +152,85 @@ def find_dialect(path, encoding=None):
     text = read_sample(path, encoding)
     if not text.strip():
         raise DataError("the file is empty: it holds nothing but blank lines")
+    skip, delimiters = lines_above(text)
+    if skip:
+        text = text.split("\n", skip)[skip]
+        if not text.strip():
+            raise DataError(f"there is nothing but comments or Excel's sep=: {skip} line{'s' * (skip > 1)}")
     tried = {}
-    for delimiter in DELIMITERS:
+    for delimiter in delimiters:
         quote, escape = find_quote(text, delimiter)
         rows = split(text, delimiter, quote, escape)
         widths = collections.Counter(map(len, rows))
-        width = len(rows[0])
-        if width > 1 and is_short(rows):
+        width = len(rows[0]) if rows else 0
+        usual, number = widths.most_common(1)[0] if rows else (0, 0)
+        if width > 1 and missing_title(rows) is not None:
             tried[delimiter] = (1.0, width + 1)
-        elif width > 1:
-            tried[delimiter] = (widths[width] / len(rows), width)
-        elif len(rows) > 3 and (usual := widths.most_common(1)[0])[0] > 1 and usual[1] > 0.9 * (len(rows) - 1):
-            raise DataError(f"line 1 has 1 value, the others have {usual[0]}: is it a title above the table? Remove it")
-    tried = {delimiter: score for delimiter, score in tried.items() if score[0] > 0.5 or score[1] > 2}
-    if not tried and '" "' in text.partition("\n")[0]:
-        raise DataError("its values are separated by blanks: write it with commas, semicolons or tabs")
+        elif width > 1:  # where the header is of another width than the rows, reading them will tell
+            tried[delimiter] = (max(widths[width], number if usual > 1 else 0) / len(rows), width)
+        elif len(rows) > 3 and usual > 1 and number > 0.9 * (len(rows) - 1):
+            raise DataError(
+                f"line {skip + 1} has 1 value, the others have {usual}: is it a title above the table? Remove it"
+            )
+    tried = {delimiter: score for delimiter, score in tried.items() if score[0] >= 0.5 or score[1] > 2}
+    if not tried and ('" "' in text.partition("\n")[0] or is_separated_by_blanks(text)):
+        raise DataError(
+            "its values are separated by blanks: write it with commas, for example with pandas: "
+            'read_csv(…, sep=r"\\s+").to_csv(…, index=False)'
+        )
     if tried:
         delimiter = max(tried, key=tried.get)
     else:  # one column: any character that does not occur
         delimiter = next((character for character in DELIMITERS if character not in text), "\x1f")
     quote, escape = find_quote(text, delimiter)
     rows = split(text, delimiter, quote, escape)
-    short_header = len(rows[0]) > 1 and is_short(rows)
-    if short_header:
-        rows[0].insert(0, "")
-    return Dialect(encoding, delimiter, quote, escape, rows, short_header, plain and not quote)
+    place = missing_title(rows) if len(rows[0]) > 1 else None
+    if place is not None:
+        rows[0].insert(place, "")
+    return Dialect(encoding, delimiter, quote, escape, rows, skip, place is not None, plain and not quote and not skip)
 
 
-def is_short(rows):
-    """Has the first row a value less than every other?"""
-    return {len(row) for row in rows[1:]} == {len(rows[0]) + 1}
+def lines_above(text):
+    """(lines to leave out before the table, characters that may be the delimiter)."""
+    if named := re.match(r'"?sep=(.)"?\n', text, re.I):
+        return 1, named[1]
+    lines = text.split("\n")
+    count = next((number for number, line in enumerate(lines) if not line.startswith("#")), 0)
+    if count:
+        # The last comment may be the header: "#name,age" above rows of two values.
+        for delimiter in DELIMITERS:
+            if (values := lines[count - 1].count(delimiter)) and lines[count].count(delimiter) == values:
+                return count - 1, DELIMITERS
+    return count, DELIMITERS
+
+
+def missing_title(rows):
+    """Where the first row lacks a value that all others have: 0 for names of rows, as R writes them; else None.
+
+    The last one is missing where every row but the first ends with a delimiter.
+    """
+    first, rest = rows[0], rows[1:]
+    if {len(row) for row in rest} != {len(first) + 1}:
+        return None
+    if not any(row[-1] for row in rest):
+        return len(first)
+    names = [row[0] for row in rest]
+    return 0 if len(rest) > 1 and len(set(names)) == len(names) else None
+
+
+def is_separated_by_blanks(text):
+    """Several words in every line, equally many, and most of them numbers?"""
+    rows = [line.split() for line in text.splitlines() if line.strip()][:ROWS]
+    width, number = collections.Counter(map(len, rows)).most_common(1)[0]
+    words = [word for row in rows for word in row]
+    numbers = sum(bool(NUMBER.match(word)) for word in words)
+    return width > 2 and number > 0.9 * (len(rows) - 1) and numbers > 0.5 * len(words)
+
+
+def is_title(rows):
+    """Is the first row a line of text above the table, its other columns empty? The second row has the names then."""
+    first = rows[0]
+    return len(first) > 2 and bool(first[0]) and not any(first[1:]) and len(rows) > 1 and all(rows[1])
 
 
 NUMBER = re.compile(r"\s*[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?\s*\Z")

@@ -1,8 +1,12 @@
-"""Open a data file whatever it is packed with, and say in one line what is no data file. Standard library only."""
+"""Open a data file whatever it is packed with, and say in one line what is no data file.
+
+The standard library is enough, save for .zst files.
+"""
 
 import bz2
 import contextlib
 import gzip
+import importlib
 import lzma
 import shutil
 import subprocess
@@ -74,14 +78,17 @@ def only_member(archive):
 
 @contextlib.contextmanager
 def zstandard(path):
-    """A .zst file: by Python 3.14 or newer, else by the program zstd, which the PostgreSQL image has."""
-    try:
-        from compression import zstd
-    except ImportError:
+    """A .zst file: by Python 3.14 or the package backports.zstd, else by the program zstd, which the PostgreSQL image has."""
+    for module in ("compression.zstd", "backports.zstd"):
+        with contextlib.suppress(ImportError):
+            zstd = importlib.import_module(module)
+            break
+    else:
         if not shutil.which("zstd"):
             raise DataError(
-                "a .zst file needs the program zstd (or Python 3.14): install it, or unpack the file"
-            ) from None
+                "a .zst file needs Python 3.14, the package backports.zstd or the program zstd: "
+                "install one of them, or unpack the file"
+            )
         with subprocess.Popen(["zstd", "-dcq", "--", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             yield process.stdout
             ended = not process.stdout.read(1)
@@ -91,12 +98,12 @@ def zstandard(path):
                 raise DataError(
                     f"the packed file is damaged or cut off: {process.stderr.read().decode().strip()}"
                 ) from None
-    else:
-        with zstd.open(path) as file:
-            try:
-                yield file
-            except zstd.ZstdError as error:
-                raise DataError(f"the packed file is damaged or cut off: {error}") from None
+        return
+    with zstd.open(path) as file:
+        try:
+            yield file
+        except zstd.ZstdError as error:
+            raise DataError(f"the packed file is damaged or cut off: {error}") from None
 
 
 def check_start(start):

@@ -53,6 +53,11 @@ class Reading:
         self.path = path
         self.dialect = csv_dialect.find_dialect(path, encoding)
         rows = self.dialect.first_rows
+        if header is None and csv_dialect.is_title(rows):
+            raise DataError(
+                f"line {self.dialect.skip + 1} has a value in one column only: is it a title above the table? "
+                "Remove it; if it does name the columns: --header yes"
+            )
         self.header = csv_dialect.has_header(rows) if header is None else header
         self.header = self.header or self.dialect.short_header
         width = len(rows[0])
@@ -76,6 +81,8 @@ class Reading:
     def source_options(self):
         """Options of normalise.py that say how the file is written."""
         dialect, words = self.dialect, []
+        if dialect.skip:
+            words += ["--skip", str(dialect.skip)]
         if dialect.encoding != "utf-8":
             words += ["--encoding", dialect.encoding]
         if dialect.delimiter != ",":
@@ -125,9 +132,9 @@ class Reading:
         """DuckDB's several lines on a bad row, in one."""
         line = re.search(r"CSV Error on Line: (\d+)", message)
         widths = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
-        place = f"line {line[1]}" if line else "some line"
+        place = f"line {int(line[1]) + self.dialect.skip}" if line else "some line"
         if widths:
-            what = "the header" if self.header else "line 1"
+            what = "the header" if self.header else f"line {self.dialect.skip + 1}"
             more = " or more" if int(widths[2]) > int(widths[1]) else ""  # DuckDB counts no further
             return f"{place} has {widths[2]}{more} value{'s' * (widths[2] != '1')}, {what} has {widths[1]}"
         if "quote" in message:
@@ -222,8 +229,10 @@ class Reading:
         facts.append(
             f"separated by {names.get(dialect.delimiter, 'nothing')}" if len(self.columns) > 1 else "no delimiter found"
         )
-        facts.append("names in line 1" if self.header else "no header line")
+        facts.append(f"names in line {dialect.skip + 1}" if self.header else "no header line")
         lines = [f"data/{shown(self.path.name, 120)}: {', '.join(facts)}"]
+        if dialect.skip:
+            lines.append("line 1 is left out" if dialect.skip == 1 else f"lines 1 to {dialect.skip} are left out")
         if self.trim:
             lines.append("blanks around values are removed")
         if dialect.encoding == "cp1252":

@@ -2,7 +2,7 @@
 
     DATA_FILE=data/crops.csv.gz python3 normalise.py --trim --null "?" --decimal-comma 2,3
 
-The rows keep their order, their quoting and their line numbers (blank lines are left out); delimiter and quotes stay as
+The rows keep their order, their quoting and their line numbers (but for lines that are left out); delimiter and quotes stay as
 they are, COPY's own options read them. Standard library only, so that the image needs Python and nothing else. It works
 on blocks of whole rows with operations that run in C: a loop over values would take longer than COPY itself.
 """
@@ -39,6 +39,7 @@ def options(arguments=None):
     character = {"type": lambda text: text.replace("\\t", "\t").encode()}
     parser = argparse.ArgumentParser(description="Print a data file as PostgreSQL's COPY takes it.")
     parser.add_argument("file", nargs="?", default=os.environ.get("DATA_FILE"), help="default: $DATA_FILE")
+    parser.add_argument("--skip", type=int, default=0, metavar="LINES", help="before the table: comments, a title")
     parser.add_argument("--encoding", default="utf-8", help="of the file, as Python names it (utf-16, cp1252)")
     parser.add_argument("--delimiter", default=b",", **character, help='between values; "\\t" is a tab')
     parser.add_argument("--quote", default=b'"', **character, help="around values that hold a delimiter; empty: none")
@@ -80,6 +81,18 @@ def decoded(blocks, encoding):
         first = False
     if decoder.getstate()[0]:
         raise DataError(f"the file ends in the middle of a character ({encoding})")
+
+
+def after_lines(blocks, count):
+    """Blocks of a file, without its first lines."""
+    start = b""
+    for block in blocks:
+        start += block
+        lines = start.splitlines(keepends=True)
+        if len(lines) > count:  # so these are complete
+            yield b"".join(lines[count:])
+            break
+    yield from blocks
 
 
 def whole_rows(blocks, quote, escape):
@@ -235,7 +248,9 @@ def normalised(chosen):
     with unpacked(chosen.file) as file:
         normaliser = Normaliser(chosen)
         blocks = decoded(iter(lambda: file.read(BLOCK), b""), chosen.encoding)
-        line = 1
+        if chosen.skip:
+            blocks = after_lines(blocks, chosen.skip)
+        line = 1 + chosen.skip
         for block in whole_rows(blocks, chosen.quote, chosen.escape):
             if HELD in block:
                 line += lines_before(block, block.index(HELD))

@@ -76,7 +76,9 @@ explain() {
     fail "$SEED_TABLE: ${error#dsproj: }; $kept" "once that is mended: $again" ;;
   esac
   if [[ $context =~ ^COPY\ [^,]*,\ line\ ([0-9]+)(, column ([^:]+))?(:\ (.*))?$ ]]; then
-    local line=${BASH_REMATCH[1]} column=${BASH_REMATCH[3]} value=${BASH_REMATCH[5]:0:300}
+    local skipped
+    skipped=$(sed -n 's/^\\copy .* --skip \([0-9]*\).*/\1/p' "$sql" | head -n 1)
+    local line=$((BASH_REMATCH[1] + ${skipped:-0})) column=${BASH_REMATCH[3]} value=${BASH_REMATCH[5]:0:300}
     fail "$SEED_TABLE: data/$file, line $line${column:+, column $column, value $value}: ${error%%: "$value"}" \
       ${value:+"$([ -n "$column" ] || echo "the row: $value")"} \
       "$kept Mend that row, or the column's type in docker/postgres/$sql, then: $again"
