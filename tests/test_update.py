@@ -93,6 +93,10 @@ def generated(template_repo, tmp_path):
     return generate
 
 
+# As `make dataset` writes them.
+DATA_SET = ["docker/postgres/datasets/crops.env", "docker/postgres/datasets/crops.sql"]
+
+
 def use(project):
     """What a person does to a project in its first months; returns the lines that have to survive."""
     project.append("lib/postgres.py", "\n\ndef mine():\n    return 'MY FUNCTION'\n")
@@ -106,6 +110,8 @@ def use(project):
     (project.path / "lib/mine.py").write_text("MY_MODULE = 1\n")
     (project.path / "data/plot.png").write_bytes(bytes(range(256)) * 20)
     (project.path / "data/latin1.csv").write_bytes("name\nGr\xf6\xdfe\n".encode("latin-1"))
+    for name in DATA_SET:
+        (project.path / name).write_text("-- MY DATA SET\n")
     folder = project.path / "ipynb"
     executed = folder / "20261122-Encode_target.ipynb"
     notebook = nbformat.read(executed, as_version=4)
@@ -120,7 +126,7 @@ def use(project):
 
 def snapshot(project):
     """Every file that belongs to the user, as bytes."""
-    names = [".env", "config/jupyter.env", "lib/mine.py", "data/plot.png", "data/latin1.csv"]
+    names = [".env", "config/jupyter.env", "lib/mine.py", "data/plot.png", "data/latin1.csv", *DATA_SET]
     paths = [project.path / name for name in names] + sorted((project.path / "ipynb").glob("*.ipynb"))
     return {path.name: path.read_bytes() for path in paths}
 
