@@ -191,6 +191,9 @@ def test_header(infer, text, header):
         ("# note\n#a,b\n1,2\n3,4\n", 2, ["#a", "b"]),
         ("#1 hit,year\nx,1999\n", 1, ["#1 hit", "year"]),
         ("a,b,\n1,2,\n", 1, ["a", "b", ""]),
+        ("los,kind\n8,'a|2'\n1,'b|2'\n3,'c|1'\n5,'d|1'\n", 1, ["los", "kind"]),
+        ("Chins  Sit ups\n 5  162 60\n 2  110 60\n", 1, ["Chins", "Sit", "ups"]),
+        ('"a" "b"\n"1" 2 "x y"\n"2" 4 "z"\n', 1, ["", "a", "b"]),
         ("a,b\n1,2,\n3,4,\n", 1, ["a", "b", ""]),  # a delimiter at the end of each row
         ("a,b\nx,1,2\ny,3,4\n", 1, ["", "a", "b"]),  # names of the rows, as R writes them
     ],
@@ -286,8 +289,6 @@ def test_names_are_identifiers_and_distinct(titles):
         (b"a,b\n1,2,3\n4,5\n6,7\n", "line 2 has 3 or more values, the header has 2"),
         (b'a,b\n"1,2\n3,4\n', "broken quotes"),
         (b'a,b\n"x"y,2\n"z",4\n', "broken quotes"),
-        (b'"a" "b"\n"1" 2\n"3" 4\n', "separated by blanks"),
-        (b"18.0  8  307.0\n15.0  8  350.0\n", "separated by blanks"),
         (b"Sales,,\nyear,place,sum\n2026,Rome,5\n", "is it a title above the table"),
         (b"a,b\n1,2,3\n", "line 2 has 3 or more values, the header has 2"),
         (b"a,b\nx,1,2\nx,3,4\n", "line 2 has 3 or more values, the header has 2"),
@@ -367,6 +368,7 @@ import normalise  # noqa: E402
         (["--encoding", "utf-8"], "\ufeffa\n", "a\n"),
         (["--skip", "2"], "\ufeff# x\r\n# y\r\na\r\n\r\nb", "a\nb\n"),
         (["--skip", "2"], "# x\n# y", ""),
+        (["--delimiter", " ", "--null", "?"], ' 1  2.5 "a  b" \n\t3 ?\t"" \n', '1\t2.5\t"a  b"\n3\t\t""\n'),
         (["--escape", "\\"], '"a\\"b, NA",1\n', '"a\\"b, NA",1\n'),
     ],
 )

@@ -10,6 +10,7 @@ from data_files import DataError, check_start, lines_before, unpacked
 from normalise import BLOCK, decoded
 
 DELIMITERS = ",;\t|"
+BLANKS = " "  # as a delimiter: any number of blanks or tabs
 SAMPLE = 1 << 18  # bytes from which delimiter and quotes are found; the whole file is then held to them
 ROWS = 2000
 MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
@@ -28,6 +29,11 @@ class Dialect:
     skip: int  # lines before the table: comments, or Excel's note of the delimiter
     short_header: bool  # the first row has a value less than all others: R's row names have no title
     plain: bool  # may COPY and DuckDB read the file as it lies there?
+
+    @property
+    def printed_delimiter(self):
+        """The one between the values that normalise.py prints."""
+        return "\t" if self.delimiter == BLANKS else self.delimiter
 
 
 def find_encoding(path, given=None):
@@ -157,29 +163,29 @@ def find_dialect(path, encoding=None):
         text = text.split("\n", skip)[skip]
         if not text.strip():
             raise DataError(f"there is nothing but comments or Excel's sep=: {skip} line{'s' * (skip > 1)}")
-    tried = {}
+    tried, below_a_title = {}, 0
     for delimiter in delimiters:
         quote, escape = find_quote(text, delimiter)
         rows = split(text, delimiter, quote, escape)
+        if not rows:
+            continue
         widths = collections.Counter(map(len, rows))
-        width = len(rows[0]) if rows else 0
-        usual, number = widths.most_common(1)[0] if rows else (0, 0)
+        width, (usual, number) = len(rows[0]), widths.most_common(1)[0]
         if width > 1 and missing_title(rows) is not None:
             tried[delimiter] = (1.0, width + 1)
         elif width > 1:  # where the header is of another width than the rows, reading them will tell
             tried[delimiter] = (max(widths[width], number if usual > 1 else 0) / len(rows), width)
         elif len(rows) > 3 and usual > 1 and number > 0.9 * (len(rows) - 1):
-            raise DataError(
-                f"line {skip + 1} has 1 value, the others have {usual}: is it a title above the table? Remove it"
-            )
+            below_a_title = usual
     tried = {delimiter: score for delimiter, score in tried.items() if score[0] >= 0.5 or score[1] > 2}
-    if not tried and ('" "' in text.partition("\n")[0] or is_separated_by_blanks(text)):
-        raise DataError(
-            "its values are separated by blanks: write it with commas, for example with pandas: "
-            'read_csv(…, sep=r"\\s+").to_csv(…, index=False)'
-        )
     if tried:
         delimiter = max(tried, key=tried.get)
+    elif below_a_title:
+        raise DataError(
+            f"line {skip + 1} has 1 value, the others have {below_a_title}: is it a title above the table? Remove it"
+        )
+    elif is_separated_by_blanks(text):
+        delimiter, text = BLANKS, "\n".join(" ".join(line.split()) for line in text.splitlines())
     else:  # one column: any character that does not occur
         delimiter = next((character for character in DELIMITERS if character not in text), "\x1f")
     quote, escape = find_quote(text, delimiter)
@@ -187,7 +193,8 @@ def find_dialect(path, encoding=None):
     place = missing_title(rows) if len(rows[0]) > 1 else None
     if place is not None:
         rows[0].insert(place, "")
-    return Dialect(encoding, delimiter, quote, escape, rows, skip, place is not None, plain and not quote and not skip)
+    plain = plain and not quote and not skip and delimiter != BLANKS
+    return Dialect(encoding, delimiter, quote, escape, rows, skip, place is not None, plain)
 
 
 def lines_above(text):
@@ -219,12 +226,15 @@ def missing_title(rows):
 
 
 def is_separated_by_blanks(text):
-    """Several words in every line, equally many, and most of them numbers?"""
-    rows = [line.split() for line in text.splitlines() if line.strip()][:ROWS]
-    width, number = collections.Counter(map(len, rows)).most_common(1)[0]
+    """Several words in every line, equally many, and most of them numbers or in quotes?"""
+    rows = [re.findall(r'"[^"]*"|\S+', line) for line in text.splitlines()[:ROWS]]
+    rows = [row for row in rows if row]
+    widths = collections.Counter(map(len, rows[1:] or rows))  # the header may lack a name for those of the rows
+    width, number = widths.most_common(1)[0]
+    if width < (2 if '" "' in text.partition("\n")[0] else 3) or number <= 0.9 * widths.total():
+        return False
     words = [word for row in rows for word in row]
-    numbers = sum(bool(NUMBER.match(word)) for word in words)
-    return width > 2 and number > 0.9 * (len(rows) - 1) and numbers > 0.5 * len(words)
+    return sum(word[0] == '"' or bool(NUMBER.match(word)) for word in words) > 0.5 * len(words)
 
 
 def is_title(rows):

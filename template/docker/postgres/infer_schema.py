@@ -123,7 +123,7 @@ class Reading:
         quote = self.dialect.quote or '"'
         connection.execute(
             f"""CREATE TABLE raw AS SELECT * FROM read_csv({quoted(str(source))}, auto_detect = false,
-            header = false, skip = {int(self.header)}, delim = {quoted(self.dialect.delimiter)}, quote = {quoted(quote)},
+            header = false, skip = {int(self.header)}, delim = {quoted(self.dialect.printed_delimiter)}, quote = {quoted(quote)},
             escape = {quoted(self.dialect.escape or quote)}, columns = {columns}, nullstr = '',
             allow_quoted_nulls = false, strict_mode = true, max_line_size = {normalise.LONGEST_ROW}, buffer_size = {2 * normalise.LONGEST_ROW})"""
         )
@@ -173,8 +173,8 @@ class Reading:
         dialect, options = self.dialect, ["FORMAT csv"]
         if self.header:
             options.append("HEADER")
-        if dialect.delimiter != ",":
-            options.append(f"DELIMITER {literal(dialect.delimiter)}")
+        if dialect.printed_delimiter != ",":
+            options.append(f"DELIMITER {literal(dialect.printed_delimiter)}")
         if dialect.quote == "'":
             options.append("QUOTE ''''")
         if dialect.escape:
@@ -220,7 +220,7 @@ class Reading:
     def report(self):
         """What was found and decided, as lines for people."""
         dialect = self.dialect
-        names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
+        names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|", " ": "blanks"}
         facts = [
             f"{self.rows:,} row" + "s" * (self.rows != 1),
             f"{len(self.columns)} column" + "s" * (len(self.columns) > 1),

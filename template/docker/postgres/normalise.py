@@ -41,7 +41,12 @@ def options(arguments=None):
     parser.add_argument("file", nargs="?", default=os.environ.get("DATA_FILE"), help="default: $DATA_FILE")
     parser.add_argument("--skip", type=int, default=0, metavar="LINES", help="before the table: comments, a title")
     parser.add_argument("--encoding", default="utf-8", help="of the file, as Python names it (utf-16, cp1252)")
-    parser.add_argument("--delimiter", default=b",", **character, help='between values; "\\t" is a tab')
+    parser.add_argument(
+        "--delimiter",
+        default=b",",
+        **character,
+        help='between values; "\\t" is a tab; a blank: any number of blanks or tabs, printed as a tab',
+    )
     parser.add_argument("--quote", default=b'"', **character, help="around values that hold a delimiter; empty: none")
     parser.add_argument("--escape", default=b"", **character, help="before a quote inside quotes; else it is doubled")
     parser.add_argument("--trim", action="store_true", help="remove blanks around values that are not quoted")
@@ -130,7 +135,8 @@ class Normaliser:
     """Rewrites blocks of whole rows, as parsed `options` say."""
 
     def __init__(self, chosen):
-        self.chosen, self.delimiter = chosen, chosen.delimiter
+        self.blanks = chosen.delimiter == b" "
+        self.chosen, self.delimiter = chosen, b"\t" if self.blanks else chosen.delimiter
         quote, escape = re.escape(chosen.quote), re.escape(chosen.escape)
         edge = re.escape(self.delimiter)
         inner = rb"[^%b]*(?:%b%b[^%b]*)*" % (quote, quote, quote, quote)
@@ -141,6 +147,7 @@ class Normaliser:
         begin, end = rb"(?:(?<=[%b\r\n])|\A)%b*" % (edge, blank), rb"%b*(?=[%b\r\n]|\Z)" % (blank, edge)
         value = rb"%b(%b%b%b)%b" % (begin, quote, inner, quote, end)
         self.quoted = re.compile(value, re.S) if chosen.quote else None
+        self.word = re.compile(rb"((?:(?<=[ \t\r\n])|\A)%b%b%b)" % (quote, inner, quote), re.S) if quote else None
         self.opened = re.compile(rb"(?<=[%b\n]) *%b" % (edge, quote))
         self.bare = (
             re.compile(rb"(?<=[%b\n])[^%b\n\0]*%b[^%b\n]*" % (edge, edge, quote, edge)) if chosen.quote else None
@@ -164,6 +171,8 @@ class Normaliser:
 
     def rewrite(self, block):
         """The block (whole rows) as COPY takes it."""
+        if self.blanks:
+            block = self.with_tabs(block)
         if self.quoted is None or self.chosen.quote not in block:
             return self.rewrite_plain(block, iter(()))
         # Quoted values are taken out while the rest is rewritten in one go.
@@ -179,6 +188,14 @@ class Normaliser:
         parts = [b""] * (2 * len(values) + 1)
         parts[0::2], parts[1::2] = rest, values
         return b"".join(parts)
+
+    def with_tabs(self, block):
+        """A tab for all blanks between two values, nothing for those around a row."""
+        parts = self.word.split(block) if self.word else [block]
+        for place in range(0, len(parts), 2):  # between them are the values in quotes
+            bare = re.sub(rb"[ \t]*([\r\n]+)[ \t]*", rb"\1", parts[place])
+            parts[place] = re.sub(rb"[ \t]+", b"\t", bare)
+        return b"".join(parts).strip(b"\t")
 
     def rewrite_plain(self, text, held):
         """Rows without quoted values; `held` gives those that were taken out, in order."""
