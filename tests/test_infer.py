@@ -127,8 +127,8 @@ def test_words_for_missing(infer):
 
 
 def test_words_that_are_text_in_text(infer):
-    column = column_of(infer, ["None", "-", "?", "NA", "blue sky"])
-    assert column.type == "text" and column.nulls == 2 and column.kept == {"None": 1, "-": 1}
+    column = column_of(infer, ["None", "-", "?", "NA", "blue sky", "Na", "Nan"])
+    assert column.type == "text" and column.nulls == 2 and column.kept == {"None": 1, "-": 1, "Na": 1, "Nan": 1}
 
 
 def test_namibia_stays(infer):

@@ -7,7 +7,8 @@ kinds a column has decides its type. The values themselves are never converted h
 import dataclasses
 import re
 
-# Words that stand for "no value", in lower case: in columns of numbers, dates and truth values, and in text as well.
+# Words that stand for "no value" in columns of numbers, dates and truth values, in lower case; and those that do so in text
+# as well, letter by letter: there Na is sodium, and Nan a town.
 MISSING = (
     "?",
     "na",
@@ -26,7 +27,7 @@ MISSING = (
     "#value!",
     "#div/0!",
 )
-MISSING_IN_TEXT = ("?", "na", "n/a", "#n/a", "<na>", "null", "\\n", "nan")
+MISSING_IN_TEXT = ("?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "\\N", "NaN", "nan")
 
 MONTH = "(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(tember)?|oct(ober)?|nov(ember)?|dec(ember)?)"
 TIME = r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?"
@@ -185,7 +186,7 @@ def fill(column, found):
     column.padded = bool(by_kind) and all(row["padded"] for row in rows)
     if column.type == "text":
         short_codes = bool(by_kind) and all(row["short_codes"] for row in by_kind.values())
-        column.missing = {word: count for word, count in words.items() if word.lower() in MISSING_IN_TEXT}
+        column.missing = {word: count for word, count in words.items() if word in MISSING_IN_TEXT}
         if short_codes and "NA" in column.missing:
             del column.missing["NA"]
             column.notes.append("NA is kept as a value: all values are codes of two letters, as those of countries")
