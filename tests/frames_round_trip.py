@@ -6,7 +6,11 @@ import json
 import struct
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lib.postgres import connect_to_postgres, read_frame, transaction, write_frame
@@ -118,6 +122,70 @@ def adapt(value, kind):
     return value
 
 
+def single(sql):
+    return read_frame(f"SELECT {sql} AS a")["a"][0]
+
+
+def refused(sql):
+    try:
+        single(sql)
+    except ValueError as error:
+        return "'a'" in str(error) and "cast it to text" in str(error)
+    return False
+
+
+def odd_values():
+    """What examples at random would hardly find."""
+    many = read_frame("SELECT chr(65279) || repeat('x', 1000) AS a FROM generate_series(1, 5000)")
+    assert (many["a"].str.len() == 1001).all(), "a byte order mark is a value's, wherever a block begins"
+    for sql in ("'infinity'::date", "'infinity'::timestamp", "'0044-03-15 BC'::date", "'10000-01-01'::timestamptz",
+                "'1 mon'::interval", "'infinity'::interval", "'24:00'::time"):  # fmt: skip
+        assert refused(sql), sql
+    assert single("'1800-01-01 12:00'::timestamp") == datetime.datetime(1800, 1, 1, 12)
+    assert single(r"ARRAY['\xff'::bytea]") == [b"\xff"]
+
+
+def odd_frames():
+    nanoseconds = np.datetime64("2020-01-01T00:00", "ns")
+    berlin = pd.ArrowDtype(pa.timestamp("us", tz="Europe/Berlin"))
+    noon = datetime.time(12, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))
+    frames = {
+        "timestamp": pd.Series([nanoseconds], dtype=object),
+        "timestamp[]": pd.Series([np.array([nanoseconds])]),
+        "timestamptz": pd.Series([datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)], dtype=berlin),
+        "timetz": pd.Series([noon], dtype=object),
+        "bigint": pd.Series(pd.Categorical([2**60, None])),
+        "date": pd.Series([datetime.date(2020, 1, 1)], dtype=pd.ArrowDtype(pa.date32())),
+        "jsonb": pd.Series([[1, pd.NA, float("nan"), decimal.Decimal("1.5"), "a"]]),
+    }
+    expected = {
+        "timestamp": datetime.datetime(2020, 1, 1),
+        "timestamp[]": [datetime.datetime(2020, 1, 1)],
+        "timestamptz": datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC),
+        "timetz": noon,
+        "bigint": 2**60,
+        "date": datetime.date(2020, 1, 1),
+        "jsonb": [1, None, None, 1.5, "a"],
+    }
+    for kind, values in frames.items():
+        write_frame(pd.DataFrame({"a": values}), "odd_frames", if_exists="replace")
+        found = read_frame("SELECT a, pg_typeof(a)::text AS kind FROM odd_frames").iloc[0]
+        wanted = {"timestamp": "timestamp without time zone", "timestamptz": "timestamp with time zone"}
+        wanted |= {"timetz": "time with time zone", "timestamp[]": "timestamp without time zone[]"}
+        assert found["kind"] == wanted.get(kind, kind) and found["a"] == expected[kind], (kind, *found)
+
+
+def threads():
+    """Each has a connection of its own: no answer reaches another."""
+    with ThreadPoolExecutor(4) as pool:
+        lengths = [10, 1000, 3000, 20000] * 5
+        found = pool.map(lambda length: len(read_frame(f"SELECT generate_series(1, {length})")), lengths)
+        assert list(found) == lengths
+
+
+odd_values()
+odd_frames()
+threads()
 con, cur = connect_to_postgres()
 columns = ", ".join(f"c{number} {kind}" for number, kind in enumerate(TYPES))
 for table in ("round_trip", "round_trip_back"):
@@ -127,5 +195,5 @@ try:
     round_trip()
     print("kept")
 finally:
-    cur.execute("DROP TABLE round_trip, round_trip_back")
+    cur.execute("DROP TABLE round_trip, round_trip_back, odd_frames")
     con.commit()

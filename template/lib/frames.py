@@ -5,9 +5,11 @@ pandas. CSV knows no types: they come from the cursor's description. And both si
 quotes, NULL is an empty field without.
 """
 
+import codecs
 import io
 import json
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -16,6 +18,7 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg2 import errors, extensions, sql
 from pyarrow import csv as arrow_csv
 
@@ -23,10 +26,13 @@ ROWS_PER_COPY = 25_000  # bounds the memory that the CSV text takes while writin
 BLOCK = 2**20  # bytes of CSV text, or one row if that is longer, that are parsed at a time
 
 # Type oids; they are the same in every PostgreSQL.
-BOOLEAN, JSON, JSONB, TIMESTAMP, TIMESTAMPTZ, BYTEA = 16, 114, 3802, 1114, 1184, 17
+BOOLEAN, JSON, JSONB, TIMESTAMP, TIMESTAMPTZ, BYTEA, BYTEA_ARRAY = 16, 114, 3802, 1114, 1184, 17, 1001
 INTEGERS = {20, 21, 23, 26}
 FLOATS = {700, 701}
 TEXTS = {18, 19, 25, 1042, 1043}
+
+# What psycopg2 would turn into something else, by type: date, interval, time, timetz.
+UNKNOWN_TO_PYTHON = {1082: "infinity", 1186: "infinity|mon|year", 1083: "^24:", 1266: "^24:"}
 
 # What NULL can be in: Arrow's own choice would make an integer column with a NULL one of floats.
 PANDAS_TYPES = {
@@ -47,9 +53,13 @@ def read(cur, query):
     # By position, since SQL allows a name twice.
     schema = pa.schema([(str(i), _arrow_type(oid)) for i, (_, oid) in enumerate(columns)])
     with ThreadPoolExecutor(1) as parser:  # one block is parsed while the server sends the next
-        csv = _Rows(lambda text: parser.submit(_parse, text, schema))
+        csv = _Rows(lambda text: parser.submit(_parse, text, schema), cur.connection.cancel)
         cur.copy_expert(f"COPY (\n{query}\n) TO STDOUT (FORMAT csv)", csv)
-        parsed = pa.concat_tables([schema.empty_table(), *csv.results()]).columns
+        try:
+            parsed = pa.concat_tables([schema.empty_table(), *csv.results()]).columns
+        except pa.ArrowInvalid as error:
+            found = re.search(r"CSV column #(\d+): (.*)", str(error))
+            raise _unknown_time(columns[int(found[1])][0], found[2]) if found else error from None
     series = []
     for name, oid in columns:  # each goes when it is converted, so that not all are in memory twice
         series.append(_from_arrow(parsed.pop(0), oid, name, cur))
@@ -102,8 +112,13 @@ def _csv_texts(df, oids, array_oids):
             arrow_csv.write_csv(pa.table(arrays, names=list(map(str, range(len(arrays))))), csv, options)
             text = csv.getvalue().to_pybytes()
         if b"\x00" in text:
-            guilty = [column for column in chunk if chunk[column].astype(str).str.contains("\x00", regex=False).any()]
-            raise ValueError(f"column {guilty[0]!r} holds a NUL character, which PostgreSQL cannot store in text")
+            texts = [array.type in (pa.string(), pa.large_string()) for array in arrays]
+            guilty = next(
+                name
+                for name, array, text in zip(df.columns, arrays, texts, strict=True)
+                if text and pc.any(pc.match_substring(array, "\x00")).as_py()
+            )
+            raise ValueError(f"column {guilty!r} holds a NUL character, which PostgreSQL cannot store in text")
         yield text
 
 
@@ -119,15 +134,19 @@ def _ahead(values):
 class _Rows:
     """A file for COPY to write to. Every BLOCK of whole rows goes to `submit`, which returns a future."""
 
-    def __init__(self, submit):
-        self.submit, self.futures, self.rows, self.size = submit, [], [], 0
+    def __init__(self, submit, cancel):
+        self.submit, self.cancel, self.futures, self.rows, self.size = submit, cancel, [], [], 0
 
     def write(self, row):
         """Take one row: libpq hands over just that."""
-        self.rows.append(row)
-        self.size += len(row)
-        if self.size >= BLOCK:
-            self.flush()
+        try:
+            self.rows.append(row)
+            self.size += len(row)
+            if self.size >= BLOCK:
+                self.flush()
+        except BaseException:  # you interrupt it: else libpq would fetch all that is left first
+            self.cancel()
+            raise
 
     def flush(self):
         text, self.rows, self.size = b"".join(self.rows), [], 0
@@ -144,6 +163,8 @@ class _Rows:
 
 def _parse(text, schema):
     """Whole rows of CSV text as an Arrow table."""
+    if text.startswith(codecs.BOM_UTF8):
+        text = codecs.BOM_UTF8 + text  # Arrow drops the first one, and this is a value's
     return arrow_csv.read_csv(
         pa.BufferReader(text),
         arrow_csv.ReadOptions(column_names=schema.names, block_size=len(text), use_threads=False),
@@ -161,6 +182,8 @@ def _parse(text, schema):
 
 def _arrow_type(oid):
     """How Arrow reads the column's CSV text; text also for all that `_from_arrow` converts."""
+    if oid in (TIMESTAMP, TIMESTAMPTZ):
+        return pa.timestamp("us", "UTC" if oid == TIMESTAMPTZ else None)
     if oid in INTEGERS:
         return pa.int64()  # also for smallint: small integers overflow silently in arithmetic
     if oid in FLOATS:
@@ -170,20 +193,25 @@ def _arrow_type(oid):
 
 def _from_arrow(column, oid, name, cur):
     """The column as its type wants it, as a Series; `column` comes from CSV as `_arrow_type` said."""
-    if oid in (TIMESTAMP, TIMESTAMPTZ):
-        try:
-            text = column.to_pandas(types_mapper=PANDAS_TYPES.get)
-            return pd.to_datetime(text, format="ISO8601", utc=oid == TIMESTAMPTZ).dt.as_unit("us")
-        except ValueError as error:  # infinity, years BC or past 9999
-            problem = str(error).splitlines()[0]
-            raise ValueError(f"column {name!r}: pandas has no such time, cast it to text ({problem})") from None
     cast = extensions.string_types.get(oid)
-    if cast is None or oid in TEXTS or oid in INTEGERS or oid in FLOATS or oid == BOOLEAN:
+    if cast is None or not pa.types.is_string(column.type) or oid in TEXTS:
         return column.to_pandas(types_mapper=PANDAS_TYPES.get)
-    values = [None if text is None else cast(text, cur) for text in column.to_pylist()]
+    if pattern := UNKNOWN_TO_PYTHON.get(oid):
+        for text in column.filter(pc.match_substring_regex(column, pattern))[:1].to_pylist():
+            raise _unknown_time(name, text)
+    try:
+        values = [None if text is None else cast(text, cur) for text in column.to_pylist()]
+    except ValueError as error:  # years BC or past 9999
+        raise _unknown_time(name, error) from None
     if oid == BYTEA:
         values = [None if value is None else bytes(value) for value in values]
+    if oid == BYTEA_ARRAY:
+        values = [value and [item and bytes(item) for item in value] for value in values]
     return pd.Series(values, dtype=object)
+
+
+def _unknown_time(name, problem):
+    return ValueError(f"column {name!r}: Python has no such time, cast it to text ({problem})")
 
 
 def _check_names(df):
@@ -191,6 +219,8 @@ def _check_names(df):
     for column in df.columns:
         if not isinstance(column, str):
             raise TypeError(f"column name {column!r} is not text: rename it, for instance df.columns.map(str)")
+        if "\x00" in column:
+            raise ValueError(f"column name {column!r} holds a NUL character, which PostgreSQL cannot store")
         if not 0 < len(column.encode()) <= 63:
             raise ValueError(f"column name {column!r} must have 1 to 63 bytes: PostgreSQL cuts longer ones")
     if not df.columns.is_unique:
@@ -204,7 +234,9 @@ def _sql_type(column):
     """The SQL type for a new table's column. Raises TypeError where there is none."""
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        return _sql_type(column.astype(dtype.categories.dtype))
+        return _sql_type(_without_categories(column))
+    if isinstance(dtype, pd.ArrowDtype) and (name := _arrow_sql_type(dtype.pyarrow_dtype)):
+        return name
     if isinstance(dtype, pd.StringDtype):
         return "text"
     if isinstance(dtype, pd.DatetimeTZDtype):
@@ -224,6 +256,21 @@ def _sql_type(column):
     if kind not in by_kind or isinstance(dtype, pd.SparseDtype):
         raise TypeError(f"column {column.name!r} has the type {dtype}, which SQL lacks: convert it first")
     return by_kind[kind]
+
+
+def _arrow_sql_type(arrow):
+    """The SQL type for a type of Arrow's that pandas describes less well; else None."""
+    if pa.types.is_timestamp(arrow):
+        return "timestamptz" if arrow.tz else "timestamp"
+    tests = {"date": pa.types.is_date, "time": pa.types.is_time, "numeric": pa.types.is_decimal}
+    tests["text"] = lambda arrow: pa.types.is_string(arrow) or pa.types.is_large_string(arrow)
+    return next((name for name, test in tests.items() if test(arrow)), None)
+
+
+def _without_categories(column):
+    """The values of a categorical column, of a type that has a missing value."""
+    dtype = column.dtype.categories.dtype
+    return column.astype(pd.array(np.array([], dtype)).dtype if dtype.kind in "iub" else dtype)
 
 
 def _object_sql_type(column):
@@ -246,8 +293,7 @@ def _object_sql_type(column):
 
 
 def _value_sql_type(value):
-    if isinstance(value, np.generic):
-        value = value.item()
+    value = _plain(value)
     if isinstance(value, datetime):
         return "timestamptz" if value.tzinfo else "timestamp"
     if isinstance(value, int) and not isinstance(value, bool):
@@ -262,7 +308,7 @@ def _value_sql_type(value):
         (str, "text"),
         (Decimal, "numeric"),
         (date, "date"),
-        (time, "time"),
+        (time, "timetz" if getattr(value, "tzinfo", None) else "time"),
         (timedelta, "interval"),
         (UUID, "uuid"),
         ((bytes, bytearray, memoryview), "bytea"),
@@ -275,10 +321,10 @@ def _value_sql_type(value):
 
 def _to_arrow(column, oid, array_oids):
     """The column as an Arrow array whose CSV text the target column (type `oid`) takes."""
-    column = _to_text(column, oid, array_oids)
-    if column.dtype == "float16":
-        column = column.astype("float32")
     try:
+        column = _to_text(column, oid, array_oids)
+        if column.dtype == "float16":
+            column = column.astype("float32")
         return pa.array(column, from_pandas=True)
     except (pa.ArrowException, UnicodeEncodeError) as error:
         raise TypeError(f"column {column.name!r} cannot be written: {error}") from None
@@ -287,12 +333,19 @@ def _to_arrow(column, oid, array_oids):
 def _to_text(column, oid, array_oids):
     """The column itself where Arrow's CSV text of it is what the target column takes, else a column of text."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.dtype.categories.dtype)
+        column = _without_categories(column)
+    if oid == TIMESTAMP and getattr(column.dtype, "tz", None):
+        raise ValueError(
+            f"column {column.name!r} has a time zone and the table's column has none: say which time you mean, "
+            f"for instance df[{column.name!r}].dt.tz_convert('UTC').dt.tz_localize(None)"
+        )
     if oid in INTEGERS and column.dtype.kind == "f":
         try:
             return column.astype("Int64")  # COPY takes 7, not 7.0
-        except TypeError:
-            raise ValueError(f"column {column.name!r} goes into an integer column but holds fractions") from None
+        except (TypeError, OverflowError):
+            raise ValueError(
+                f"column {column.name!r} goes into an integer column but holds fractions, or numbers too large for one"
+            ) from None
     if column.dtype.kind == "m":
         column = column.astype(object)
     if oid in (JSON, JSONB):
@@ -308,12 +361,38 @@ def _to_text(column, oid, array_oids):
     return pd.Series(values, dtype="str", name=column.name)
 
 
+def _plain(value):
+    """A NumPy scalar as the Python object for it."""
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        value = value.astype(f"{value.dtype.name.partition('[')[0]}[us]")  # of nanoseconds, item() makes an integer
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _is_missing(value):
     return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
 
 
 def _json_text(value):
-    return json.dumps(value, default=lambda other: other.tolist() if hasattr(other, "tolist") else str(other))
+    text = json.dumps(_jsonable(value), allow_nan=False)
+    if "\\u0000" in text:
+        raise ValueError("a JSON value holds a NUL character, which PostgreSQL cannot store in text")
+    return text
+
+
+def _jsonable(value):
+    """The value with nothing in it that JSON lacks: missing values are null, numbers numbers, dates and UUIDs text."""
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_jsonable(item) for item in value]
+    value = _plain(value)
+    if _is_missing(value):
+        return None
+    if isinstance(value, Decimal):
+        return float(value) if Decimal(repr(float(value))) == value else str(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError("JSON has no bytes: make them text")
+    return value if isinstance(value, (str, int, float)) else str(value)
 
 
 def _array_text(value):
@@ -326,8 +405,9 @@ def _array_text(value):
 
 def _text(value):
     """One value as PostgreSQL reads it."""
-    if isinstance(value, np.generic):
-        value = value.item()
+    value = _plain(value)
+    if isinstance(value, str):
+        return str.__str__(value)  # of an enumeration's member too
     if isinstance(value, (bytes, bytearray, memoryview)):
         return "\\x" + bytes(value).hex()
     if isinstance(value, timedelta):

@@ -230,10 +230,16 @@ def _key_ranges(table, size):
                 f"table {table} has no integer key _id; "
                 f"ALTER TABLE {table} ADD COLUMN _id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY makes one"
             )
-        cur.execute(sql.SQL("SELECT count(*) AS rows, min(_id) AS first, max(_id) AS last FROM {}").format(name))
-        rows, first, last = cur.fetchone().values()
+        cur.execute(
+            sql.SQL("SELECT count(*) AS rows, count(_id) AS keys, min(_id) AS first, max(_id) AS last FROM {}").format(
+                name
+            )
+        )
+        rows, keys, first, last = cur.fetchone().values()
         if not rows:
             return []
+        if keys < rows:
+            raise LookupError(f"table {table} has {rows - keys:,} rows without a key: their _id is NULL")
         if size is None:
             number = max(min(RANGES, -(-rows // SIZES[0])), -(-rows // SIZES[1]))
             size = -(-rows // number)

@@ -133,6 +133,15 @@ def test_running_a_cell_twice_does_not_double_the_work(table, idle_queue):
     assert idle_queue.count == 3
 
 
+def test_rows_without_a_key_are_said(table, idle_queue):
+    con, cur = connect_to_postgres()
+    cur.execute(f"ALTER TABLE {table} DROP CONSTRAINT {table}_pkey, ALTER _id DROP NOT NULL")
+    cur.execute(f"INSERT INTO {table} VALUES (NULL)")
+    con.commit()
+    with pytest.raises(LookupError, match="1 rows without a key"):
+        enqueue_ranges(operator.add, table)
+
+
 def test_an_empty_table_needs_no_jobs(table, idle_queue):
     con, cur = connect_to_postgres()
     cur.execute(f"DELETE FROM {table}")

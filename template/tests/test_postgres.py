@@ -54,14 +54,14 @@ def test_a_forked_child_gets_a_connection_of_its_own():
 
 
 def test_a_wrong_password_is_said_at_once(monkeypatch):
-    monkeypatch.setattr(postgres, "_connections", {})
+    monkeypatch.setattr(postgres, "_connections", postgres._Connections())
     monkeypatch.setenv("PGPASSWORD", "wrong")
     with pytest.raises(postgres.PostgresUnavailable, match="refused the connection"):
         connect_to_postgres()
 
 
 def test_a_missing_server_is_said_with_the_command_that_starts_it(monkeypatch):
-    monkeypatch.setattr(postgres, "_connections", {})
+    monkeypatch.setattr(postgres, "_connections", postgres._Connections())
     monkeypatch.setattr(postgres, "WAIT_SECONDS", 1)
     monkeypatch.setenv("PGPORT", "1")
     with pytest.raises(postgres.PostgresUnavailable, match="make up"):
@@ -124,6 +124,8 @@ def test_a_frame_keeps_its_types_and_values(table):
         (pd.DataFrame({"a": [object()]}), TypeError, "'a' holds"),
         (pd.DataFrame({"a": [1j]}), TypeError, "complex"),
         (pd.DataFrame({"b": ["fine"], "a": ["x\x00y"]}), ValueError, "'a' holds a NUL"),
+        (pd.DataFrame({"a": [["x\x00y"]]}), ValueError, "'a' holds a NUL"),
+        (pd.DataFrame([[1]], columns=["a\x00b"]), ValueError, "holds a NUL"),
     ],
 )
 def test_what_a_table_cannot_hold_is_said(df, error, message, table):

@@ -47,6 +47,7 @@ MISTAKES = (
     JobTimeoutException,
     LookupError,
     NameError,
+    RecursionError,
     SyntaxError,
     TypeError,
     ValueError,
