@@ -19,6 +19,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 import column_names  # noqa: E402
 import infer_schema  # noqa: E402
+import normalise  # noqa: E402
 from data_files import DataError  # noqa: E402
 
 
@@ -173,6 +174,11 @@ def test_encoding_given(infer):
         ("name,city\nann,rome\nbob,paris\n", True),
         ("p,x\ne,x\np,y\n", False),
         ("country,1990,1991,1992\nDE,1,2,3\n", True),
+        ("country,2022,2010,note\nDE,1,2,x\nFR,3,4,y\n", True),
+        ("x,1990,2001\ny,1991,2005\n", False),
+        ("0,1,2\n5,6,7\n", True),
+        (",0,1\n0,5,6\n", True),
+        ("0,1\n5,6\n", False),
         (",speed\n1,4\n2,7\n", True),
         ("39, State-gov, 77516\n50, Private, 83311\n", False),
         ("name\nann\nbob\n", True),
@@ -190,6 +196,11 @@ def test_header(infer, text, header):
         ("# note\n#\na,b\n1,2\n", 3, ["a", "b"]),
         ("# note\n#a,b\n1,2\n3,4\n", 2, ["#a", "b"]),
         ("#1 hit,year\nx,1999\n", 1, ["#1 hit", "year"]),
+        ("# by hand, v2\nid,name\n1,a\n2,b\n", 2, ["id", "name"]),
+        ("# units: m, s\nlen,time\n1,2\n", 2, ["len", "time"]),
+        ("id,note\n1,foo\x0bbar\u2028baz\n", 1, ["id", "note"]),
+        ("name;price\nA;1,50\nB;2,20\nC;3,10\n", 1, ["name", "price"]),
+        ("id,title,genres\n1,A,Comedy|Drama\n2,B,War|Drama\n3,C,x|y\n4,D,x|y\n", 1, ["id", "title", "genres"]),
         ("a,b,\n1,2,\n", 1, ["a", "b", ""]),
         ("los,kind\n8,'a|2'\n1,'b|2'\n3,'c|1'\n5,'d|1'\n", 1, ["los", "kind"]),
         ("Chins  Sit ups\n 5  162 60\n 2  110 60\n", 1, ["Chins", "Sit", "ups"]),
@@ -201,7 +212,28 @@ def test_header(infer, text, header):
 def test_where_the_table_begins(infer, text, line, titles):
     found = infer(text)
     assert [column.title for column in found.columns] == titles
-    assert f"names in line {line}" in found.report() and found.rows == len(text.splitlines()) - line
+    assert f"names in line {line}" in found.report() and found.rows == text.count("\n") - line
+
+
+def test_colours_are_no_comments(infer):
+    assert infer("#ff0000,1\n#00ff00,2\nblack,3\n", header=False).rows == 3
+
+
+def test_a_decimal_comma_in_one_column_changes_no_other(infer):
+    found = infer("p;lat;code\n1,5;0.123;001.234\n2,5;-0.456;012.345.678\n")
+    assert types(found) == ["double precision", "double precision", "text"] and "--decimal-comma 1'" in found.sql("t")
+
+
+def test_inch_marks_open_no_quotes(infer, monkeypatch):
+    monkeypatch.setattr(normalise, "BLOCK", 1 << 12)
+    rows = "".join(f'{number},"some\n words"\n' for number in range(2, 5000))
+    assert infer(f'id,note\n1,27" TV\n{rows}').rows == 4999
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "hex", "no_such"])
+def test_a_wrong_encoding_is_one_line(infer, encoding):
+    with pytest.raises(DataError, match=encoding):
+        infer(b"a,b\nM\xfcller,1\n", encoding=encoding)
 
 
 def test_header_and_names_given(infer):
@@ -344,8 +376,6 @@ def test_no_file_no_table_name_and_no_overwriting(tmp_path):
 
 
 # --- the normaliser --------------------------------------------------------------------------------------------------
-
-import normalise  # noqa: E402
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ kinds a column has decides its type. The values themselves are never converted h
 import dataclasses
 import re
 
+from normalise import COMMA_NUMBER
+
 # Words that stand for "no value" in columns of numbers, dates and truth values, in lower case; and those that do so in text
 # as well, letter by letter: there Na is sodium, and Nan a town.
 MISSING = (
@@ -32,7 +34,7 @@ MISSING_IN_TEXT = ("?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "\\N
 MONTH = "(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(tember)?|oct(ober)?|nov(ember)?|dec(ember)?)"
 TIME = r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?"
 YEAR, DAY = r"[1-9]\d\d\d", r"\d\d?"
-NUMBER_TIME = rf"(,? {TIME}( ?[ap]m)?)"
+NUMBER_TIME = rf"(,? ({TIME}|(0?[1-9]|1[0-2]):[0-5]\d(:[0-5]\d(\.\d{{1,6}})?)? ?[ap]m))"
 ZONE = r"(z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
 DAY_FORMATS = [f"{first}{mark}{second}{mark}%Y" for first, second in (("%d", "%m"),) for mark in "/-."]
 NAMED_FORMATS = ["%d-%b-%Y", "%d %b %Y", "%d-%B-%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"]
@@ -96,7 +98,7 @@ class Column:
     kept: dict = dataclasses.field(default_factory=dict)  # the same words where they are values
     notes: list = dataclasses.field(default_factory=list)
     decimal_comma: bool = False
-    comma_like: int = 0  # values that a decimal comma would change
+    comma_like: bool = False  # has values that normalise.py would change if it were told that commas are decimal
     padded: bool = False  # begins with a blank in every row
     needs_trim: bool = False
     day_first: bool | None = None  # for dates of the form 1/2/2026: True, False, or None where it does not matter
@@ -152,6 +154,7 @@ SELECT name, kind, CASE WHEN kind = 'word' THEN v END AS word, sum(n)::BIGINT AS
     bool_or(CASE WHEN kind IN ('integer', 'grouped', 'decimal', 'comma', 'three', 'dotted')
         AND (length(u) > 15 OR contains(lower(u), 'e'))
         THEN {DIGITS.format("u")} IS DISTINCT FROM {DIGITS.format("try_cast(try_cast(u AS DOUBLE) AS VARCHAR)")} END) AS inexact,
+    bool_or(regexp_matches(v, '[.,]') AND regexp_full_match(v, {quoted(COMMA_NUMBER.decode())})) AS comma_like,
     bool_or(raw <> v) AS blanks, bool_and(raw LIKE ' %') AS padded,
     bool_and(regexp_full_match(v, '[A-Z][A-Z]')) AS short_codes
 FROM kinds GROUP BY ALL ORDER BY rows DESC"""
@@ -175,9 +178,7 @@ def fill(column, found):
     column.empty = by_kind.pop("empty", {"rows": 0})["rows"]
     column.quoted_empty = by_kind.pop("quoted empty", {"rows": 0})["rows"]
     column.blank = by_kind.pop("blank", {"rows": 0})["rows"]
-    column.comma_like = sum(
-        by_kind[kind]["rows"] for kind in ("comma", "three", "dotted", "grouped") if kind in by_kind
-    )
+    column.comma_like = any(row["comma_like"] for row in found)
     if by_kind:
         decide(column, by_kind)
     else:

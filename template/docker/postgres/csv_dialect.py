@@ -4,6 +4,7 @@ import codecs
 import collections
 import csv
 import dataclasses
+import io
 import re
 
 from data_files import DataError, check_start, lines_before, unpacked
@@ -98,12 +99,14 @@ def other_encoding(path, line):
 
 
 def check_encoding(path, encoding):
+    """Raise DataError where there is no such encoding of text, or the file is not written in it."""
     try:
-        codecs.lookup(encoding)
+        if not codecs.lookup(encoding)._is_text_encoding:  # hex, base64 and such are codecs too
+            raise LookupError
     except LookupError:
         raise DataError(f"no encoding is called {encoding}: names are, for example, utf-8, cp1252, shift_jis") from None
     with unpacked(path) as file:
-        for text in decoded(iter(lambda: file.read(BLOCK), b""), encoding):
+        for text in decoded(iter(lambda: file.read(BLOCK), b""), encoding, check=True):
             if b"\0" in text:
                 raise DataError("the file has NUL bytes: this is no text file, or its encoding is another one")
 
@@ -141,7 +144,7 @@ def split(text, delimiter, quote, escape):
         style |= {"escapechar": escape, "doublequote": False}
     rows = []
     try:
-        for row in csv.reader(text.splitlines(keepends=True), skipinitialspace=bool(quote), **style):
+        for row in csv.reader(io.StringIO(text), skipinitialspace=bool(quote), **style):
             if row:
                 rows.append(row)
             if len(rows) == ROWS:
@@ -185,7 +188,7 @@ def find_dialect(path, encoding=None):
             f"line {skip + 1} has 1 value, the others have {below_a_title}: is it a title above the table? Remove it"
         )
     elif is_separated_by_blanks(text):
-        delimiter, text = BLANKS, "\n".join(" ".join(line.split()) for line in text.splitlines())
+        delimiter, text = BLANKS, "\n".join(" ".join(line.split()) for line in text.split("\n"))
     else:  # one column: any character that does not occur
         delimiter = next((character for character in DELIMITERS if character not in text), "\x1f")
     quote, escape = find_quote(text, delimiter)
@@ -199,16 +202,20 @@ def find_dialect(path, encoding=None):
 
 def lines_above(text):
     """(lines to leave out before the table, characters that may be the delimiter)."""
-    if named := re.match(r'"?sep=(.)"?\n', text, re.I):
-        return 1, named[1]
-    lines = text.split("\n")
+    if named := re.match(r'"?sep=([^\w\s"\'\\.+-])"?\n', text, re.I | re.A):
+        return 1, named[1] if named[1].isascii() else DELIMITERS
+    lines = text.split("\n", ROWS)
     count = next((number for number, line in enumerate(lines) if not line.startswith("#")), 0)
-    if count:
-        # The last comment may be the header: "#name,age" above rows of two values.
-        for delimiter in DELIMITERS:
-            if (values := lines[count - 1].count(delimiter)) and lines[count].count(delimiter) == values:
-                return count - 1, DELIMITERS
-    return count, DELIMITERS
+    if not count:
+        return 0, DELIMITERS
+    # Lines of as many values as the rows may belong to them: "#name,age" above the rows, colours such as #ff0000.
+    delimiter = max(DELIMITERS, key=lines[count].count)
+    values = lines[count].count(delimiter)
+    alike = [values > 0 and line.count(delimiter) == values for line in lines[:count]]
+    below = split("\n".join(lines[count:]), delimiter, *find_quote(text, delimiter))
+    if not alike[-1] or lines[count - 1].startswith("# ") and has_header(below):
+        return count, DELIMITERS
+    return 0 if all(alike) else count - 1, DELIMITERS
 
 
 def missing_title(rows):
@@ -227,7 +234,7 @@ def missing_title(rows):
 
 def is_separated_by_blanks(text):
     """Several words in every line, equally many, and most of them numbers or in quotes?"""
-    rows = [re.findall(r'"[^"]*"|\S+', line) for line in text.splitlines()[:ROWS]]
+    rows = [re.findall(r'"[^"]*"|\S+', line) for line in text.split("\n")[:ROWS]]
     rows = [row for row in rows if row]
     widths = collections.Counter(map(len, rows[1:] or rows))  # the header may lack a name for those of the rows
     width, number = widths.most_common(1)[0]
@@ -246,6 +253,10 @@ def is_title(rows):
 NUMBER = re.compile(r"\s*[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?\s*\Z")
 
 
+def is_year(text):
+    return re.fullmatch("(1[89]|20)\\d\\d", text.strip()) is not None
+
+
 def has_header(rows):
     """Does the first row name the columns? Numbers above numbers, or words that come again below, do not."""
     first, rest = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
@@ -257,7 +268,13 @@ def has_header(rows):
         labels = [first[index] for index in numbers]
         if len(numbers) > 2 and len(numbers) < len(first) and all(label.isdigit() for label in labels):
             steps = {int(after) - int(before) for before, after in zip(labels, labels[1:], strict=False)}
-            return len(steps) == 1 and steps.pop() > 0
+            if len(steps) == 1 and steps.pop() > 0:
+                return True
+        if labels == [str(number) for number in range(len(labels))] and (len(labels) > 2 or first[0] == ""):
+            return True  # as pandas writes a table without names
+        if all(map(is_year, labels)) and 1 < len(set(labels)) == len(labels) < len(first):
+            years = sum(is_year(row[index]) for row in rest for index in numbers)
+            return years < 0.5 * len(rest) * len(numbers)
         return not any(any(NUMBER.match(row[index]) for row in rest) for index in numbers)
     if len(set(first)) < len(first) and len(set(filter(None, first))) < len([cell for cell in first if cell]) - 2:
         return False

@@ -62,9 +62,14 @@ def open_zip(file):
         raise DataError(f"the zip archive is damaged or cut off: {error}") from None
 
 
+def is_of_system(name):
+    """A file that macOS or Windows adds to an archive."""
+    return name.startswith("__MACOSX/") or name.rpartition("/")[2] in (".DS_Store", "Thumbs.db", "desktop.ini")
+
+
 def only_member(archive):
     """The one file in a zip archive, open."""
-    members = [item for item in archive.infolist() if not item.is_dir() and not item.filename.startswith("__MACOSX/")]
+    members = [item for item in archive.infolist() if not item.is_dir() and not is_of_system(item.filename)]
     names = [item.filename for item in members]
     if "[Content_Types].xml" in names or "mimetype" in names:
         raise DataError("this is an Excel or Office document: save the sheet as CSV")
@@ -73,7 +78,10 @@ def only_member(archive):
         raise DataError(f"the zip archive holds {len(names)} files, not one: {listed}")
     if members[0].flag_bits & 1:
         raise DataError("the zip archive is encrypted: unpack it")
-    return archive.open(members[0])
+    try:
+        return archive.open(members[0])
+    except NotImplementedError as error:  # Deflate64, of Windows for large files, for example
+        raise DataError(f"the zip archive is packed in a way that Python does not know: unpack it ({error})") from None
 
 
 @contextlib.contextmanager

@@ -133,6 +133,7 @@ def add(stack, source, table, options):
         (each for each in declared if not each.is_written and (each is known or not table and each.is_first)), None
     )
     if known and known.is_written and (known.sources == [source] or known.file == Path(source)):
+        check_unchanged(known, source)
         stack.database()
         finish(stack, known, options)
     elif begun and is_link(source) and begun.sources == [source] and begun.file and begun.file.exists():
@@ -152,12 +153,28 @@ def add(stack, source, table, options):
         bring(HERE / "datasets" / f"{wanted}.env", wanted, source, stack, options)
 
 
+def check_unchanged(known, source):
+    """DataSetError where the file at a path is another one than that in data/, which was made from it."""
+    if is_link(source) or not known.file or not known.file.exists() or known.file.samefile(source):
+        return
+    if sha256(Path(source)) != sha256(known.file):
+        raise DataSetError(
+            f"{source} has changed since it became data/{known.file.name}, and table {known.table} is made from that. "
+            f"To load it anew: cp {shlex.quote(source)} data/{shlex.quote(known.file.name)} && "
+            f"make seed TABLE={known.table} FORCE=1; beside the other: make dataset SOURCE=… TABLE={known.table[:50]}_2"
+        )
+
+
 def checked_source(source):
     """A link as it is, a path made absolute; DataSetError where it cannot be either."""
     if re.search(r"[\x00-\x1f\x7f]", source):
         raise DataSetError("SOURCE: a path or link has no line breaks or control characters")
     if is_link(source):
-        if not urllib.parse.urlsplit(source).hostname:
+        try:
+            host, _ = urllib.parse.urlsplit(source).hostname, urllib.parse.urlsplit(source).port
+        except ValueError as error:
+            raise DataSetError(f"SOURCE={source}: this is no valid link ({error})") from None
+        if not host:
             raise DataSetError(f"SOURCE={source}: this link names no host")
         return source
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source):

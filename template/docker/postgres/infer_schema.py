@@ -302,6 +302,8 @@ def main():
         sys.exit(f"{error.name} is missing: run this where docker/jupyter/requirements.txt is installed")
     except (DataError, OSError) as error:
         sys.exit(f"data/{shown(path.name, 120)}: {error}")
+    except KeyboardInterrupt:  # whoever called has been interrupted too, and says so
+        sys.exit(130)
     print(reading.report())
     print(f"{shown_target} is written: read it and mend what it got wrong")
 

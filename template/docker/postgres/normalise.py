@@ -62,9 +62,9 @@ def options(arguments=None):
     return parsed
 
 
-def decoded(blocks, encoding):
-    """Blocks of a file, in UTF-8 and without a byte order mark; every kind of encoding but UTF-8 is checked."""
-    if encoding.replace("-", "").lower() in ("utf8", "utf8sig"):
+def decoded(blocks, encoding, check=False):
+    """Blocks of a file, in UTF-8 and without a byte order mark; UTF-8 itself is only checked when asked."""
+    if not check and encoding.replace("-", "").lower() in ("utf8", "utf8sig"):
         start = b""
         for block in blocks:
             start += block
@@ -81,6 +81,8 @@ def decoded(blocks, encoding):
         except UnicodeDecodeError as error:
             line += lines_before(block, error.start)
             raise DataError(f"line {line} is not {encoding}: {error.reason}") from None
+        except UnicodeError as error:
+            raise DataError(f"the file is not {encoding}: {error}") from None
         line += text.count("\n")
         yield (text.removeprefix("\ufeff") if first else text).encode()
         first = False
@@ -100,14 +102,11 @@ def after_lines(blocks, count):
     yield from blocks
 
 
-def whole_rows(blocks, quote, escape):
-    """Cut anew, so that each block ends where a row ends; line ends inside quotes do not count."""
+def whole_rows(blocks, quote, open_at_end):
+    """Cut anew, so that each block ends where a row ends; line ends inside quotes do not count.
 
-    def open_at_end(part):
-        if escape and escape != quote:
-            part = part.replace(escape + escape, b"").replace(escape + quote, b"")
-        return part.count(quote) % 2 == 1
-
+    open_at_end(part): do the rows of a part of the file end within quotes?
+    """
     rest = b""
     for block in blocks:
         rest += block
@@ -168,6 +167,12 @@ class Normaliser:
         for numbers, word in chosen.null_in:
             for number in numbers:
                 self.null_in.setdefault(number, set()).add(word)
+
+    def is_open_at_end(self, part):
+        """Is there a quote that begins a value and has no other? Those within values, as in 5" pipe, do not count."""
+        if self.blanks:
+            return part.count(self.chosen.quote) % 2 == 1
+        return self.opened.search(b"\n" + self.quoted.sub(b"", part)) is not None
 
     def rewrite(self, block):
         """The block (whole rows) as COPY takes it."""
@@ -268,7 +273,7 @@ def normalised(chosen):
         if chosen.skip:
             blocks = after_lines(blocks, chosen.skip)
         line = 1 + chosen.skip
-        for block in whole_rows(blocks, chosen.quote, chosen.escape):
+        for block in whole_rows(blocks, chosen.quote, normaliser.is_open_at_end):
             if HELD in block:
                 line += lines_before(block, block.index(HELD))
                 raise DataError(f"line {line} has a NUL byte: this is no text file, or a damaged one")
