@@ -226,8 +226,11 @@ def test_a_decimal_comma_in_one_column_changes_no_other(infer):
 
 def test_inch_marks_open_no_quotes(infer, monkeypatch):
     monkeypatch.setattr(normalise, "BLOCK", 1 << 12)
-    rows = "".join(f'{number},"some\n words"\n' for number in range(2, 5000))
+    rows = "".join(f"{number},some words\n" for number in range(2, 5000))
     assert infer(f'id,note\n1,27" TV\n{rows}').rows == 4999
+    rows = "".join(f'{number},"some\n words"\n' for number in range(2, 5000))
+    with pytest.raises(DataError, match="broken quotes|never closed"):
+        infer(f'id,note\n1,"open\n{rows}')
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "hex", "no_such"])

@@ -102,23 +102,14 @@ def after_lines(blocks, count):
     yield from blocks
 
 
-def whole_rows(blocks, quote, open_at_end):
-    """Cut anew, so that each block ends where a row ends; line ends inside quotes do not count.
-
-    open_at_end(part): do the rows of a part of the file end within quotes?
-    """
+def whole_rows(blocks, end_of_rows):
+    """Cut anew, so that each block ends where a row ends; end_of_rows(part) says where that is in lines of the file."""
     rest = b""
     for block in blocks:
         rest += block
         # A carriage return at the very end may be the first half of a line end.
         cut = max(rest.rfind(b"\n"), rest.rfind(b"\r", 0, len(rest) - 1)) + 1
-        if quote and cut and open_at_end(rest[:cut]):
-            cut = rest.rfind(quote, 0, cut)
-            while cut >= 0:
-                cut = max(rest.rfind(b"\n", 0, cut), rest.rfind(b"\r", 0, cut)) + 1
-                if cut == 0 or not open_at_end(rest[:cut]):
-                    break
-                cut = rest.rfind(quote, 0, cut)
+        cut = end_of_rows(rest[:cut])
         if cut > 0:
             yield rest[:cut]
             rest = rest[cut:]
@@ -168,11 +159,17 @@ class Normaliser:
             for number in numbers:
                 self.null_in.setdefault(number, set()).add(word)
 
-    def is_open_at_end(self, part):
-        """Is there a quote that begins a value and has no other? Those within values, as in 5" pipe, do not count."""
-        if self.blanks:
-            return part.count(self.chosen.quote) % 2 == 1
-        return self.opened.search(b"\n" + self.quoted.sub(b"", part)) is not None
+    def end_of_rows(self, part):
+        """Where the last row ends in a part of the file that ends with a line; that line may end within quotes."""
+        if not self.chosen.quote or part.count(self.chosen.quote) % 2 == 0:
+            return len(part)
+        # An odd one out: it begins a value that does not end here, or stands within a value, as in 5" pipe.
+        whole = part if self.blanks else self.quoted.sub(lambda match: b"x" * len(match[0]), part)
+        place = whole.rfind(self.chosen.quote)
+        if not self.blanks:
+            opened = self.opened.search(b"\n" + whole)
+            place = opened.start() - 1 if opened else -1
+        return len(part) if place < 0 else max(whole.rfind(b"\n", 0, place), whole.rfind(b"\r", 0, place)) + 1
 
     def rewrite(self, block):
         """The block (whole rows) as COPY takes it."""
@@ -273,7 +270,7 @@ def normalised(chosen):
         if chosen.skip:
             blocks = after_lines(blocks, chosen.skip)
         line = 1 + chosen.skip
-        for block in whole_rows(blocks, chosen.quote, normaliser.is_open_at_end):
+        for block in whole_rows(blocks, normaliser.end_of_rows):
             if HELD in block:
                 line += lines_before(block, block.index(HELD))
                 raise DataError(f"line {line} has a NUL byte: this is no text file, or a damaged one")
