@@ -87,13 +87,13 @@ def other_encoding(path, line):
             wrong += len(HIGH.findall(block)) - sum(map(len, found))
     if right > wrong:
         raise DataError(
-            f"line {line} is not UTF-8, though the rest of the file is: mend it, or say what it is: --encoding NAME"
+            f"line {line} is not UTF-8, though the rest of the file is: mend it, or say what it is: make dataset SOURCE=… ENCODING=NAME"
         )
     try:
         check_encoding(path, "cp1252")
     except DataError:
         raise DataError(
-            f"line {line} is neither UTF-8 nor Windows-1252 (Western European): say what it is: --encoding NAME"
+            f"line {line} is neither UTF-8 nor Windows-1252 (Western European): say what it is: make dataset SOURCE=… ENCODING=NAME"
         ) from None
     return "cp1252"
 

@@ -56,7 +56,7 @@ class Reading:
         if header is None and csv_dialect.is_title(rows):
             raise DataError(
                 f"line {self.dialect.skip + 1} has a value in one column only: is it a title above the table? "
-                "Remove it; if it does name the columns: --header yes"
+                "Remove it; if it does name the columns: make dataset SOURCE=… HEADER=yes"
             )
         self.header = csv_dialect.has_header(rows) if header is None else header
         self.header = self.header or self.dialect.short_header
@@ -237,7 +237,7 @@ class Reading:
             lines.append("blanks around values are removed")
         if dialect.encoding == "cp1252":
             lines.append(
-                "it is not UTF-8: read as Windows-1252 (Western European); if letters look wrong, give --encoding"
+                "it is not UTF-8: read as Windows-1252 (Western European); if letters look wrong: ENCODING=NAME"
             )
         name_width = max(len("column"), *(len(column.name) for column in self.columns))
         nulls_width = max(len("NULLs"), *(len(f"{column.nulls:,}") for column in self.columns))
