@@ -52,6 +52,8 @@ def column_of(infer, values, title="x", **options):
     "values, kind",
     [
         (["1", "-2", "+3", "0"], "integer"),
+        (["31/01/2026 1:00 PM", "31/01/2026 12:59:59 am"], "timestamp"),
+        (["31/01/2026 13:00 PM"], "text"),
         (["1", "2147483648"], "bigint"),
         (["999999999999999999", "1"], "bigint"),
         (["1000000000000000000"], "text"),  # 19 digits: an id

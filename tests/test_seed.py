@@ -133,7 +133,7 @@ def is_whole(project):
     assert project.sql("SELECT row_count FROM dsproj_seed WHERE table_name = 'crops'") == str(ROWS)
     code = "import psycopg2 as p; c = p.connect().cursor(); c.execute('TABLE crops LIMIT 1'); print(c.fetchone())"
     assert "crop" in project.python(code)
-    assert project.states()["this_postgres"] == "healthy"
+    wait_for(lambda: project.states()["this_postgres"] == "healthy", what="the health check")
     return True
 
 

@@ -110,8 +110,8 @@ def use(project):
     (project.path / "lib/mine.py").write_text("MY_MODULE = 1\n")
     (project.path / "data/plot.png").write_bytes(bytes(range(256)) * 20)
     (project.path / "data/latin1.csv").write_bytes("name\nGr\xf6\xdfe\n".encode("latin-1"))
-    for name in DATA_SET:
-        (project.path / name).write_text("-- MY DATA SET\n")
+    (project.path / DATA_SET[0]).write_text("# MINE, and no table yet\nSEED_TABLE=\nSEED_FILE=\nSEED_SOURCES=\n")
+    (project.path / DATA_SET[1]).write_text("-- MINE, to be written\n")
     folder = project.path / "ipynb"
     executed = folder / "20261122-Encode_target.ipynb"
     notebook = nbformat.read(executed, as_version=4)

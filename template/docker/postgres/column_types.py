@@ -32,9 +32,10 @@ MISSING = (
 MISSING_IN_TEXT = ("?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "\\N", "NaN", "nan")
 
 MONTH = "(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(tember)?|oct(ober)?|nov(ember)?|dec(ember)?)"
-TIME = r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?"
+CLOCK = r":[0-5]\d(:[0-5]\d(\.\d{1,6})?)?"
+TIME = r"([01]?\d|2[0-3])" + CLOCK
 YEAR, DAY = r"[1-9]\d\d\d", r"\d\d?"
-NUMBER_TIME = rf"(,? ({TIME}|(0?[1-9]|1[0-2]):[0-5]\d(:[0-5]\d(\.\d{{1,6}})?)? ?[ap]m))"
+NUMBER_TIME = rf"(,? ({TIME}|(0?[1-9]|1[0-2]){CLOCK} ?[ap]m))"
 ZONE = r"(z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
 DAY_FORMATS = [f"{first}{mark}{second}{mark}%Y" for first, second in (("%d", "%m"),) for mark in "/-."]
 NAMED_FORMATS = ["%d-%b-%Y", "%d %b %Y", "%d-%B-%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"]
