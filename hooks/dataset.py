@@ -47,5 +47,5 @@ def fall_back(target, chosen, why):
         f"SYNTHETIC SAMPLE, data/{sample.name}: NOT THE REAL DATA",
         why,
         "make dataset",
-        facts={"synthetic": True},
+        facts={"synthetic": f"data/{target.name}"},  # where the real file belongs
     )

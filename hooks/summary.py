@@ -32,6 +32,8 @@ def show(project, results):
             if synthetic:
                 console.say(f"  {'':<12}THESE ROWS ARE A SYNTHETIC SAMPLE, NOT THE REAL DATA.", style="bold red")
                 console.say(f"  {'':<12}When online, load the real data: make dataset", style="bold red")
+                if place := results["Data"][0].facts.get("synthetic"):
+                    console.say(f"  {'':<12}With the file at hand: copy it to {place}, then the same", style="bold red")
     for step, (outcome, _) in results.items():
         if not outcome.complete and not outcome.facts.get("synthetic"):
             console.say(f"  {'To do':<12}{step}: {outcome.command}", style="yellow")

@@ -404,7 +404,7 @@ def test_summary_says_what_is_missing_and_how_to_finish(project, capsys):
     made = project(project_name="Crops [bold]x[/bold]")
     environment.make(made)
     results = {
-        "Data": (Outcome("SYNTHETIC SAMPLE", "no net", "make dataset", facts={"synthetic": True}), 0.1),
+        "Data": (Outcome("SYNTHETIC SAMPLE", "no net", "make dataset", facts={"synthetic": "data/adult.data"}), 0.1),
         "Git": (Outcome("no commit yet", "no name", "git commit"), 0.1),
         "Stack": (Outcome("healthy", facts={"rows": [("adult", 400, True)]}), 12.3),
     }
@@ -413,6 +413,7 @@ def test_summary_says_what_is_missing_and_how_to_finish(project, capsys):
     assert "Crops [bold]x[/bold] is running." in printed
     assert f"token={made.environment['JUPYTER_TOKEN']}" in printed
     assert "table adult, 400 rows" in printed and "SYNTHETIC SAMPLE, NOT THE REAL DATA" in printed
+    assert "make dataset" in printed and "copy it to data/adult.data" in printed
     assert "Git: git commit" in printed and "stack 12.3 s" in printed
 
 

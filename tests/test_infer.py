@@ -195,6 +195,7 @@ def test_header(infer, text, header):
     [
         ("sep=;\na;b\n1;2\n", 2, ["a", "b"]),
         ("SEP=|\r\na|b\r\n1|2,5\r\n", 2, ["a", "b"]),
+        ("sep=\t\na\tb\n1\t2\n", 2, ["a", "b"]),
         ("# note\n#\na,b\n1,2\n", 3, ["a", "b"]),
         ("# note\n#a,b\n1,2\n3,4\n", 2, ["#a", "b"]),
         ("#1 hit,year\nx,1999\n", 1, ["#1 hit", "year"]),
@@ -405,6 +406,7 @@ def test_no_file_no_table_name_and_no_overwriting(tmp_path):
         (["--skip", "2"], "# x\n# y", ""),
         (["--delimiter", " ", "--null", "?"], ' 1  2.5 "a  b" \n\t3 ?\t"" \n', '1\t2.5\t"a  b"\n3\t\t""\n'),
         (["--escape", "\\"], '"a\\"b, NA",1\n', '"a\\"b, NA",1\n'),
+        (["--escape", "\\"], '"a\\"b","c\nd"\n' * 9, '"a\\"b","c\nd"\n' * 9),
     ],
 )
 @pytest.mark.parametrize("block", [1, 3, 1 << 20])

@@ -112,14 +112,15 @@ def _csv_texts(df, oids, array_oids):
             arrow_csv.write_csv(pa.table(arrays, names=list(map(str, range(len(arrays))))), csv, options)
             text = csv.getvalue().to_pybytes()
         if b"\x00" in text:
-            texts = [array.type in (pa.string(), pa.large_string()) for array in arrays]
-            guilty = next(
-                name
-                for name, array, text in zip(df.columns, arrays, texts, strict=True)
-                if text and pc.any(pc.match_substring(array, "\x00")).as_py()
-            )
-            raise ValueError(f"column {guilty!r} holds a NUL character, which PostgreSQL cannot store in text")
+            guilty = [name for name, array in zip(df.columns, arrays, strict=True) if _holds_nul(array)]
+            raise ValueError(f"column {guilty[0]!r} holds a NUL character, which PostgreSQL cannot store in text")
         yield text
+
+
+def _holds_nul(array):
+    """Only text and bytes can; all else is written without."""
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(kind(array.type) for kind in kinds) and pc.any(pc.match_substring(array, "\x00")).as_py()
 
 
 def _ahead(values):

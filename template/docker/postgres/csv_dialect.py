@@ -201,8 +201,8 @@ def find_dialect(path, encoding=None):
 
 
 def lines_above(text):
-    """(lines to leave out before the table, characters that may be the delimiter)."""
-    if named := re.match(r'"?sep=([^\w\s"\'\\.+-])"?\n', text, re.I | re.A):
+    """(lines to leave out before the table, characters that may be the delimiter, of which COPY takes ASCII alone)."""
+    if named := re.match(r'"?sep=(\t|[^\w\s"\'\\.+-])"?\n', text, re.I | re.A):
         return 1, named[1] if named[1].isascii() else DELIMITERS
     lines = text.split("\n", ROWS)
     count = next((number for number, line in enumerate(lines) if not line.startswith("#")), 0)
@@ -254,7 +254,7 @@ NUMBER = re.compile(r"\s*[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?\s*\Z")
 
 
 def is_year(text):
-    return re.fullmatch("(1[89]|20)\\d\\d", text.strip()) is not None
+    return re.fullmatch(r"(1[89]|20)\d\d", text.strip()) is not None
 
 
 def has_header(rows):

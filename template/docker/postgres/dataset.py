@@ -171,7 +171,8 @@ def checked_source(source):
         raise DataSetError("SOURCE: a path or link has no line breaks or control characters")
     if is_link(source):
         try:
-            host, _ = urllib.parse.urlsplit(source).hostname, urllib.parse.urlsplit(source).port
+            parts = urllib.parse.urlsplit(source)
+            host, _ = parts.hostname, parts.port  # a port that is no number is found out when it is asked for
         except ValueError as error:
             raise DataSetError(f"SOURCE={source}: this is no valid link ({error})") from None
         if not host:

@@ -39,7 +39,9 @@ def options(arguments=None):
     character = {"type": lambda text: text.replace("\\t", "\t").encode()}
     parser = argparse.ArgumentParser(description="Print a data file as PostgreSQL's COPY takes it.")
     parser.add_argument("file", nargs="?", default=os.environ.get("DATA_FILE"), help="default: $DATA_FILE")
-    parser.add_argument("--skip", type=int, default=0, metavar="LINES", help="before the table: comments, a title")
+    parser.add_argument(
+        "--skip", type=int, default=0, metavar="LINES", help="to leave out before the table, such as comments"
+    )
     parser.add_argument("--encoding", default="utf-8", help="of the file, as Python names it (utf-16, cp1252)")
     parser.add_argument(
         "--delimiter",
@@ -137,8 +139,12 @@ class Normaliser:
         begin, end = rb"(?:(?<=[%b\r\n])|\A)%b*" % (edge, blank), rb"%b*(?=[%b\r\n]|\Z)" % (blank, edge)
         value = rb"%b(%b%b%b)%b" % (begin, quote, inner, quote, end)
         self.quoted = re.compile(value, re.S) if chosen.quote else None
-        self.word = re.compile(rb"((?:(?<=[ \t\r\n])|\A)%b%b%b)" % (quote, inner, quote), re.S) if quote else None
         self.opened = re.compile(rb"(?<=[%b\n]) *%b" % (edge, quote))
+        # The same two for the file as it lies there.
+        self.enclosed, self.begun = self.quoted, self.opened
+        if self.blanks and quote:
+            self.enclosed = re.compile(rb"((?:(?<=[ \t\r\n])|\A)%b%b%b)" % (quote, inner, quote), re.S)
+            self.begun = re.compile(rb"(?<=[ \t\n])%b" % quote)
         self.bare = (
             re.compile(rb"(?<=[%b\n])[^%b\n\0]*%b[^%b\n]*" % (edge, edge, quote, edge)) if chosen.quote else None
         )
@@ -161,15 +167,19 @@ class Normaliser:
 
     def end_of_rows(self, part):
         """Where the last row ends in a part of the file that ends with a line; that line may end within quotes."""
-        if not self.chosen.quote or part.count(self.chosen.quote) % 2 == 0:
+        quote, escape = self.chosen.quote, self.chosen.escape
+        counted = part
+        if escape and escape != quote:
+            counted = part.replace(escape + escape, b"").replace(escape + quote, b"")
+        if not quote or counted.count(quote) % 2 == 0:
             return len(part)
         # An odd one out: it begins a value that does not end here, or stands within a value, as in 5" pipe.
-        whole = part if self.blanks else self.quoted.sub(lambda match: b"x" * len(match[0]), part)
-        place = whole.rfind(self.chosen.quote)
-        if not self.blanks:
-            opened = self.opened.search(b"\n" + whole)
-            place = opened.start() - 1 if opened else -1
-        return len(part) if place < 0 else max(whole.rfind(b"\n", 0, place), whole.rfind(b"\r", 0, place)) + 1
+        rest = self.enclosed.sub(lambda match: b"x" * len(match[0]), part)
+        begun = self.begun.search(b"\n" + rest)
+        if begun is None:
+            return len(part)
+        place = begun.start() - 1
+        return max(rest.rfind(b"\n", 0, place), rest.rfind(b"\r", 0, place)) + 1
 
     def rewrite(self, block):
         """The block (whole rows) as COPY takes it."""
@@ -193,7 +203,7 @@ class Normaliser:
 
     def with_tabs(self, block):
         """A tab for all blanks between two values, nothing for those around a row."""
-        parts = self.word.split(block) if self.word else [block]
+        parts = self.enclosed.split(block) if self.enclosed else [block]
         for place in range(0, len(parts), 2):  # between them are the values in quotes
             bare = re.sub(rb"[ \t]*([\r\n]+)[ \t]*", rb"\1", parts[place])
             parts[place] = re.sub(rb"[ \t]+", b"\t", bare)

@@ -76,7 +76,7 @@ explain() {
     fail "$SEED_TABLE: ${error#dsproj: }; $kept" "once that is mended: $again" ;;
   esac
   if [[ $context =~ ^COPY\ [^,]*,\ line\ ([0-9]+)(, column ([^:]+))?(:\ (.*))?$ ]]; then
-    local skipped
+    local skipped  # COPY counts from the first line that it is given
     skipped=$(sed -n 's/^\\copy .* --skip \([0-9]*\).*/\1/p' "$sql" | head -n 1)
     local line=$((BASH_REMATCH[1] + ${skipped:-0})) column=${BASH_REMATCH[3]} value=${BASH_REMATCH[5]:0:300}
     fail "$SEED_TABLE: data/$file, line $line${column:+, column $column, value $value}: ${error%%: "$value"}" \
