@@ -24,6 +24,8 @@ def derive(questions):
         default, text = question["default"], question["help"]
         if name == "project_name":
             default = PROJECT_NAME
+        elif "UNSET" in str(default):
+            default = ""  # has none: it is asked for until there is an answer
         elif isinstance(default, str) and "{" in default:
             default, text = "", f"{text} (empty: from the other answers)"
         elif isinstance(default, int) and not isinstance(default, bool):
