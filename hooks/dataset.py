@@ -1,7 +1,6 @@
 """Step: the data file comes to data/."""
 
 import os
-import shlex
 import shutil
 from pathlib import Path
 
@@ -12,21 +11,20 @@ SAMPLES = Path(__file__).parent / "samples"
 
 
 def bring(project):
-    """Fetch the chosen file by the project's own fetch_data.py; for a named set, fall back to the synthetic sample."""
-    fetcher = project.module("docker/postgres/fetch_data.py")
-    chosen = fetcher.settings()
-    if not chosen["SEED_FILE"]:
+    """Fetch the chosen file as the project itself does; for a named set, fall back to the synthetic sample."""
+    sets, download = project.module("sets"), project.module("host.download")
+    chosen = next(iter(sets.data_sets()), None)
+    if not chosen:
         return Outcome("none chosen")
-    target = project.path / "data" / chosen["SEED_FILE"]
-    sources = [absolute(source) for source in shlex.split(chosen["SEED_SOURCES"])]
+    sources = [absolute(source) for source in chosen.sources]
     try:
-        with console.transfer(target.name) as progress:
-            source = fetcher.fetch(sources, target, chosen["SEED_SHA256"], progress)
-    except fetcher.FetchError as error:
-        return fall_back(target, chosen, str(error).replace("\n", "; "))
-    if not chosen["SEED_SHA256"]:
-        fetcher.note_checksum(project.path / "docker/postgres/dataset.env", fetcher.sha256(target))
-    size = f"data/{target.name}, {target.stat().st_size / 1e6:,.1f} MB"
+        with console.transfer(chosen.file) as progress:
+            source = download.fetch(sources, chosen.path, chosen.checksum, progress)
+    except project.module("errors").Problem as problem:
+        return fall_back(chosen, problem.what.replace("\n", "; "))
+    if not chosen.checksum:
+        sets.note_checksum(chosen.env, project.module("files").sha256(chosen.path))
+    size = f"data/{chosen.file}, {chosen.path.stat().st_size / 1e6:,.1f} MB"
     return Outcome(f"{size}, from {source}" if source else f"{size}, was there already")
 
 
@@ -37,15 +35,15 @@ def absolute(source):
     return os.path.normpath(Path(os.environ.get("PWD", "."), source))
 
 
-def fall_back(target, chosen, why):
-    if not chosen["SEED_SAMPLE"]:
-        return Outcome("MISSING", why, f"copy the file to data/{target.name}, then: make dataset")
-    sample = target.with_name(chosen["SEED_SAMPLE"])
+def fall_back(chosen, why):
+    if not chosen.sample:
+        return Outcome("MISSING", why, f"copy the file to data/{chosen.file}, then: make dataset")
+    sample = chosen.path.with_name(chosen.sample)
     if not sample.exists():
-        shutil.copyfile(SAMPLES / target.name, sample)
+        shutil.copyfile(SAMPLES / chosen.file, sample)
     return Outcome(
         f"SYNTHETIC SAMPLE, data/{sample.name}: NOT THE REAL DATA",
         why,
         "make dataset",
-        facts={"synthetic": f"data/{target.name}"},  # where the real file belongs
+        facts={"synthetic": f"data/{chosen.file}"},  # where the real file belongs
     )

@@ -4,9 +4,8 @@ from hooks.outcome import Outcome
 
 
 def make(project):
-    """Make .env by the project's own local/env.py, which `make up` uses too on a clone."""
-    fresh = not (project.path / ".env").exists()
+    """Make .env as `make up` does on a clone."""
     wanted = project.answers["stack"]
-    notes = project.module("local/env.py").make(engine=wanted if wanted in ("docker", "local") else None)
-    text = "passwords, token and ports are in .env" if fresh else ".env is kept as it was"
-    return Outcome("; ".join([text, *notes]), facts={"fresh": fresh})
+    made = project.module("host.first_env").make(wanted if wanted in ("docker", "local") else "")
+    text = "passwords, token and ports are in .env" if made.fresh else ".env is kept as it was"
+    return Outcome("; ".join([text, *made.notes]), facts={"made": made})

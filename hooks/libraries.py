@@ -1,4 +1,4 @@
-"""See that GitPython, the Docker SDK, rich and, for a file of the user's own, DuckDB can be imported here.
+"""See that GitPython, rich and, for a file of the user's own, DuckDB can be imported here.
 
 Copier's environment does not bring them.
 """
@@ -14,14 +14,12 @@ import tempfile
 from pathlib import Path
 
 # Import name -> what is installed.
-NEEDED = {"git": "GitPython==3.2.1", "docker": "docker==7.2.0", "rich": "rich==15.0.0"}
+NEEDED = {"git": "GitPython==3.2.1", "rich": "rich==15.0.0"}
 TRIED = "DSPROJ_LIBRARIES_TRIED"
-# Folders that were added to sys.path, for programs that are started from here.
-extra = []
 
 
 def needed():
-    """NEEDED, and what the project's infer_schema.py imports, in the version that the project will have."""
+    """NEEDED, and what finding the types of a CSV file needs, in the version that the project will have."""
     answers, requirements = Path(".copier-answers.yml"), Path("docker/jupyter/requirements.txt")
     if not (answers.exists() and re.search(r"^dataset: csv$", answers.read_text(encoding="utf-8"), re.M)):
         return NEEDED
@@ -89,5 +87,4 @@ def install_with_pip():
         shutil.rmtree(partial, ignore_errors=True)
     if folder.exists():
         sys.path.append(str(folder))
-        extra.append(str(folder))
         importlib.invalidate_caches()

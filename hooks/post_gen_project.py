@@ -22,9 +22,10 @@ def absolute(place):
 
 
 # The search for Copier is the project's own; `make update` uses it later.
-sys.path.insert(0, str(Path(absolute(context["_repo_dir"])) / "template" / "local"))
+sys.path.insert(0, str(Path(absolute(context["_repo_dir"])) / "template" / ".dsproj"))
 sys.dont_write_bytecode = True
-from update import UpdateError, find_copier  # noqa: E402
+from dsproj.errors import Problem  # noqa: E402
+from dsproj.host.update import find_copier  # noqa: E402
 
 # Empty answers are left for Copier to work out.
 answers = {name: value for name, value in context.items() if not name.startswith("_") and value != ""}
@@ -34,8 +35,8 @@ with tempfile.TemporaryDirectory() as folder:
     carrier.unlink()
     try:
         command = [*find_copier(), "copy", "--trust", "--defaults", "--quiet", "--data-file", str(data)]
-    except UpdateError as error:
-        sys.exit(str(error))
+    except Problem as problem:
+        sys.exit(str(problem))
     if context.get("_checkout"):
         command += ["--vcs-ref", context["_checkout"]]
     done = subprocess.run([*command, absolute(context["_template"]), "."], stderr=subprocess.PIPE, text=True)

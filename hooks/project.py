@@ -1,6 +1,6 @@
 """The project that was generated: its folder, its answers, and its own modules that the steps use."""
 
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 
@@ -17,19 +17,16 @@ class Project:
         self.path = Path(path).resolve()
         self.answers = yaml.safe_load((self.path / answers_file).read_text(encoding="utf-8"))
 
-    def module(self, relative):
-        """Import a file of the project, such as local/env.py: what is needed later again lives there, not here."""
-        path = self.path / relative
-        spec = importlib.util.spec_from_file_location(f"project_{path.stem}", path)
-        module = importlib.util.module_from_spec(spec)
-        sys.path.insert(0, str(path.parent))  # a script finds its neighbours
-        try:
-            spec.loader.exec_module(module)
-        finally:
-            sys.path.remove(str(path.parent))
-        return module
+    def module(self, name):
+        """Import a module of the project's machine room, such as host.up: what is needed later again lives there, not here."""
+        room = str(self.path / ".dsproj")
+        if sys.path[:1] != [room]:
+            for known in [known for known in sys.modules if known.split(".")[0] == "dsproj"]:
+                del sys.modules[known]  # another project's
+            sys.path[:] = [room, *(place for place in sys.path if not place.endswith("/.dsproj"))]
+        return importlib.import_module(f"dsproj.{name}")
 
     @property
-    def environment(self):
+    def env(self):
         """The variables of .env, {} where there is none yet."""
-        return self.module("local/env.py").read(self.path / ".env")
+        return self.module("settings").read(self.path / ".env")

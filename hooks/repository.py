@@ -19,11 +19,11 @@ def commit(project):
     repo = git.Repo(project.path) if outer else git.Repo.init(project.path, initial_branch="main")
     with repo:
         with repo.config_writer() as config:
-            config.set_value("include", "path", "../local/gitconfig")
+            config.set_value("include", "path", "../.dsproj/gitconfig")
         if repo.head.is_valid():
             state = "with changes to commit" if repo.is_dirty(untracked_files=True) else "nothing to commit"
             return Outcome(f"a repository already, {state}")
-        large = project.module("docker/postgres/dataset.py").ignore_large_files(project.path)
+        large = project.module("host.datasets").ignore_large_files(project.path)
         repo.git.add(all=True)
         if not identity(repo):
             return Outcome("no commit yet", "git knows no name and e-mail address for you", by_hand(project.answers))

@@ -31,7 +31,7 @@ def main(arguments):
     step("Data", dataset.bring)
     step("Schema", schema.infer)
     step("Git", repository.commit)
-    step("Stack", stack.start, made.facts.get("fresh", False))
+    step("Stack", stack.start, made.facts.get("made") if made else None)
     try:
         summary.show(project, results)
     except Exception as error:

@@ -1,32 +1,26 @@
 """Step: for a file of the user's own, initdb.sql with its columns and types."""
 
-import os
-import subprocess
-import sys
-
-from hooks import libraries
 from hooks.outcome import Outcome
-
-SCRIPT, SQL = "docker/postgres/infer_schema.py", "docker/postgres/initdb.sql"
 
 
 def infer(project):
-    """Run the project's own infer_schema.py; None where the data set has its schema in the template.
+    """Have the project find the types, with the DuckDB that this Python has; None where the template has the schema.
 
-    The report that it prints goes to the screen in the outcome's log.
+    The account of what was found goes to the screen in the outcome's log.
     """
     if project.answers["dataset"] != "csv":
         return None
-    chosen = project.module("docker/postgres/fetch_data.py").settings()
-    file = f"data/{chosen['SEED_FILE']}"
-    if not (project.path / file).exists():
+    sets, schema = project.module("sets"), project.module("kernel.schema")
+    chosen = sets.data_sets()[0]
+    if not chosen.path.exists():
         return Outcome("not written", "the data file is missing", "make dataset SOURCE=<path or link>")
-    if not project.module("docker/postgres/dataset.py").has_statements(project.path / SQL):
-        command = [sys.executable, SCRIPT, "--file", file, "--table", chosen["SEED_TABLE"], "--sql", SQL]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(libraries.extra)}
-        done = subprocess.run(command, cwd=project.path, env=environment, capture_output=True, text=True)
-        if done.returncode:
-            why = (done.stderr.strip() or "it ended without a word").splitlines()[-1]
-            return Outcome("not written", why, f"make dataset SOURCE=<path or link>, or write {SQL}, then: make up")
-        return Outcome(f"{SQL}: read it, and mend what it got wrong", log=done.stdout.strip().splitlines())
-    return Outcome(f"{SQL} is written already")
+    place = sets.shown(chosen.sql)
+    if chosen.is_written:
+        return Outcome(f"{place} is written already")
+    try:
+        account = schema.infer(chosen.path, chosen.table, chosen.sql)
+    except project.module("errors").Problem as problem:
+        return Outcome(
+            "not written", problem.what, f"make dataset SOURCE=<path or link>, or write {place}, then: make up"
+        )
+    return Outcome(f"{place}: read it, and mend what it got wrong", log=account.splitlines()[:-1])

@@ -25,7 +25,7 @@ def show(project, results):
     console.say(f"{name} is running." if running else f"{name} is generated; it does not run yet.", style="bold")
     console.say()
     if running:
-        for what, address in project.module("local/url.py").links():
+        for what, address in project.module("host.links").links():
             console.say(f"  {what:<12}{address}")
         for table, count, synthetic in stack.facts["rows"]:
             console.say(f"  {'PostgreSQL':<12}table {table}, {count:,} rows")

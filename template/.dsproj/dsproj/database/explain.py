@@ -1,0 +1,70 @@
+"""What a server's error means for whoever loads a data set: what is wrong, where, and what to do."""
+
+import re
+from dataclasses import dataclass
+
+import psycopg2
+from psycopg2 import errorcodes
+
+from dsproj.database.sqlfile import Step
+from dsproj.errors import Problem
+from dsproj.sets import DataSet, shown
+
+CONTEXT = re.compile(r"^COPY [^,]*, line (\d+)(?:, column ([^:]+))?(?:: (.*))?$", re.M)
+LONGEST = 300  # characters of a value that are shown
+DROP_THEM = "keep their definitions, drop them (make psql)"
+# What an error of any statement means, and what to do.
+MEANINGS = {
+    errorcodes.DISK_FULL: ("the database's disk is full", "make room"),
+    errorcodes.LOCK_NOT_AVAILABLE: ("another session uses the table", "end it (a notebook's kernel, a psql)"),
+    errorcodes.DEPENDENT_OBJECTS_STILL_EXIST: ("other objects depend on the table", DROP_THEM),
+}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """To load one data set from one file of data/, "force" or not."""
+
+    chosen: DataSet
+    mode: str
+    file: str = ""
+
+    def problem(self, why: str, mend: str = "", cure: str = "", log: tuple[str, ...] = ()) -> Problem:
+        """Why it failed, that all is as it was, and what to mend before the command that tries again."""
+        force = self.mode == "force"
+        what = f"{self.chosen.table}: {why}\nnothing was {'changed' if force else 'loaded'}"
+        again = f"make seed TABLE={self.chosen.table}" + " FORCE=1" * force
+        return Problem(f"{what}; {mend}" if mend else what, cure or again, log)
+
+    def explained(self, error: psycopg2.Error, lost: bool, step: Step | None = None) -> Problem:
+        """The Problem that an error of the server is. lost: has the connection ended? step: of the SQL file."""
+        code, said = error.pgcode or "", error.diag
+        message = said.message_primary or str(error).strip().split("\n")[0]
+        detail = tuple((said.message_detail or "").splitlines())
+        if lost or code.startswith((errorcodes.CLASS_CONNECTION_EXCEPTION, "57P")):
+            return self.problem("the server or the load was ended", cure="make up")
+        if code in MEANINGS:
+            return self.problem(*MEANINGS[code], log=detail)
+        if step is None:
+            return self.problem(message, log=detail)
+        if place := CONTEXT.search(said.context or ""):
+            return self.row(step, message, place)
+        where = lines_of(step, 0 if step.program else int(said.statement_position or 0))
+        return self.problem(f"{shown(self.chosen.sql)}, {where}: {message}", "mend that", log=detail)
+
+    def row(self, step: Step, message: str, place: re.Match[str]) -> Problem:
+        """A row of the file that COPY does not take."""
+        number, column, value = int(place[1]), place[2], (place[3] or "")[:LONGEST]
+        skipped = re.search(r" --skip (\d+)", step.program)  # COPY counts from the first line that it is given
+        where = f"line {number + int(skipped[1] if skipped else 0)}"
+        where += f", column {column}, value {value}" if column else ""
+        log = (f"the row: {value}",) if value and not column else ()
+        why = f"data/{self.file}, {where}: {message.removesuffix(f': {value}') if value else message}"
+        return self.problem(why, f"mend that row, or the column's type in {shown(self.chosen.sql)}", log=log)
+
+
+def lines_of(step: Step, position: int) -> str:
+    """The line of a position in a step, counted from 1; all its lines where the server names no position (0)."""
+    end = position - 1 if position else len(step.sql)
+    last = step.line + step.sql.count("\n", 0, end)
+    return f"line {last}" if position or last == step.line else f"lines {step.line} to {last}"

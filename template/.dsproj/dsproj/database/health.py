@@ -1,0 +1,29 @@
+"""Is every data set loaded? The health check of this_postgres, every few seconds: exit code 0, or 1 and the reason."""
+
+import sys
+from contextlib import closing
+
+import psycopg2
+
+from dsproj.database import ledger, server
+from dsproj.errors import Problem
+from dsproj.sets import data_sets
+
+
+def wrong() -> str:
+    """What keeps the database from being healthy, in one line; "" where nothing does."""
+    if not server.listens():
+        return "the server does not answer yet"
+    try:
+        with closing(server.connect()) as connection, connection.cursor() as cursor:
+            loaded = ledger.entries(cursor)
+        missing = [each.table for each in data_sets() if each.table not in loaded]
+    except psycopg2.Error as error:
+        return f"the server does not answer: {str(error).strip()}".split("\n")[0]
+    except Problem as problem:
+        return str(problem).replace("\n", "; ")
+    return f"table {missing[0]} is not loaded; try: make seed TABLE={missing[0]}" if missing else ""
+
+
+if __name__ == "__main__":
+    sys.exit(wrong() or 0)

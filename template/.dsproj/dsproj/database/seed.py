@@ -1,0 +1,253 @@
+"""Load the data sets, each once: a data set's SQL file is run in one transaction, and noted in the ledger (ledger.py)."""
+
+import os
+import subprocess
+import tempfile
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.sql import SQL, Identifier
+
+from dsproj.database import ledger, server
+from dsproj.database.explain import Attempt
+from dsproj.database.sqlfile import Step, steps
+from dsproj.errors import Problem
+from dsproj.files import sha256
+from dsproj.report import KEPT, Report, Stopwatch, serve
+from dsproj.sets import PROJECT, DataSet, data_sets, shown
+
+DATA = PROJECT / "data"
+BLOCK = 256 << 10  # bytes to COPY at a time: a quarter of the pipe, so that the program can go on printing
+# once [TABLE]            loads what the ledger does not have
+# replace-sample [TABLE]  the same, and the real file where only the synthetic sample is in the table
+# force [TABLE]           drops the table and loads it again (TABLE may be left out where there is one data set)
+# missing                 the tables that cannot be loaded yet: no data file, or no SQL file
+# vacant TABLE            may a new data set have this table name?
+# ledger                  what is loaded: [[table, rows, is it the synthetic sample?], …]
+MODES = ("once", "replace-sample", "force", "missing", "vacant", "ledger")
+EXISTS = "SELECT to_regclass(quote_ident(%s)) IS NOT NULL"
+VACANT = """
+SELECT CASE WHEN EXISTS (SELECT FROM pg_get_keywords() WHERE word = %(table)s AND catcode IN ('R', 'T'))
+              OR %(table)s = 'dsproj_seed' THEN 'is a reserved word'
+            WHEN to_regclass(quote_ident(%(table)s)) IS NOT NULL THEN 'is the name of a table that is there already'
+       END
+"""
+
+
+def main(report: Report, mode: str = "once", table: str = "") -> Any:
+    """Do what a mode says. Every Problem of several data sets comes out, each of the others is loaded."""
+    if mode not in MODES:
+        raise Problem(f'what is "{mode}"? There are: {", ".join(MODES)}')
+    if os.environ.get("SEED_WAIT", "yes") == "yes":
+        server.wait(report)
+    try:
+        with closing(server.connect()) as connection, connection.cursor() as cursor:
+            if mode == "missing":
+                return missing(cursor)
+            if mode == "vacant":
+                return check_vacant(cursor, table)
+            if mode == "ledger":
+                return [[each.table_name, each.row_count, each.synthetic] for each in ledger.entries(cursor).values()]
+    except psycopg2.Error as error:
+        raise Problem(f"the database does not answer: {error}".strip(), "make up") from None
+    return load_all(report, mode, table)
+
+
+def missing(cursor: Cursor) -> list[str]:
+    """Tables that cannot be loaded yet."""
+    loaded = ledger.entries(cursor)
+    waiting = [each for each in data_sets() if each.table not in loaded]
+    return [each.table for each in waiting if not (each.is_written and is_file(file_of(each)))]
+
+
+def check_vacant(cursor: Cursor, table: str) -> None:
+    """Problem where a new data set may not have this table name."""
+    if taken := answer(cursor, VACANT, {"table": table}):
+        raise Problem(f"{table} {taken}; choose another", f"make dataset SOURCE=… TABLE={table[:50]}_data")
+
+
+def answer(cursor: Cursor, query: Any, values: Any = None) -> Any:
+    """The one value of a query's one row."""
+    cursor.execute(query, values)
+    (value,) = cursor.fetchone() or (None,)
+    return value
+
+
+def load_all(report: Report, mode: str, table: str) -> None:
+    declared = data_sets()
+    chosen = [each for each in declared if each.table == (table or each.table)]
+    names = ", ".join(each.table for each in declared)
+    if not chosen and table:
+        raise Problem(f"no data set makes a table {table}; there are: {names}", "make seed TABLE=<one of them>")
+    if not chosen:
+        report.done("seed", "no data set chosen, nothing to load; to add one: make dataset SOURCE=<path or link>")
+    if mode == "force" and len(chosen) > 1:
+        raise Problem(f"which one? There are: {names}", "make seed TABLE=<one of them> FORCE=1")
+    problems = []
+    for each in chosen:
+        try:
+            load(report, each, mode)
+        except Problem as problem:
+            problems.append(problem)
+    if problems:
+        raise problems[0] if len(problems) == 1 else Problem("\n".join(map(str, problems)))
+
+
+def file_of(chosen: DataSet) -> str:
+    """The file in data/ to load: the synthetic sample where there is nothing else."""
+    there = [name for name in (chosen.file, chosen.sample) if is_file(name)]
+    return there[0] if there else chosen.file
+
+
+def is_file(name: str) -> bool:
+    return os.path.isfile(DATA / name)
+
+
+def load(report: Report, chosen: DataSet, mode: str) -> None:
+    """Load one data set, or say that it is loaded."""
+    attempt = Attempt(chosen, mode, file_of(chosen))
+    try:
+        with closing(server.connect()) as connection:
+            ledger.prepare(connection)
+            with connection, connection.cursor() as cursor:  # all or nothing: the table, its rows, the ledger's line
+                lines = in_transaction(cursor, report, attempt)
+    except psycopg2.Error as error:
+        raise attempt.explained(error, lost=not error.pgcode) from None
+    for line in lines:
+        report.done("seed", line)
+
+
+def in_transaction(cursor: Cursor, report: Report, attempt: Attempt) -> list[str]:
+    """Load what is not loaded; what to say of it."""
+    chosen, mode, file = attempt.chosen, attempt.mode, attempt.file
+    cursor.execute(ledger.LOCK)
+    known = ledger.entries(cursor).get(chosen.table)
+    if known and mode != "force" and not is_file(file):
+        return [f"{chosen.table} is loaded already (its file is no longer in data/)"]
+    check_files(chosen, file)
+    new = described(chosen, file, known)
+    report.doing(f"loading {chosen.table} from data/{file} …")
+    real_at_last = mode == "replace-sample" and known and known.synthetic and not new.synthetic
+    if known and mode != "force" and not real_at_last:
+        return keep(cursor, known, new, chosen)
+    return replace(cursor, known, new, attempt)
+
+
+def check_files(chosen: DataSet, file: str) -> None:
+    """Problem where the data file or the SQL file is not there to be read."""
+    table, sql = chosen.table, shown(chosen.sql)
+    if not file:
+        raise Problem(f"{table}: {shown(chosen.env)} names no SEED_FILE", "write it there, then: make up")
+    if not is_file(file):
+        raise Problem(f"{table}: data/{file} is missing; fetch it: make dataset", "make dataset")
+    denied = "may not be read by the server; allow it"
+    if not os.access(DATA / file, os.R_OK):
+        raise Problem(f"{table}: data/{file} {denied}", f"chmod a+rx data && chmod a+r data/{file}")
+    if not os.access(chosen.sql, os.R_OK) and chosen.sql.exists():
+        raise Problem(f"{table}: {sql} {denied}", "chmod -R a+rX docker/postgres")
+    if not chosen.is_written:
+        raise Problem(f"{table}: {sql} is not written yet; to have it written", "make dataset")
+
+
+def described(chosen: DataSet, file: str, known: ledger.Entry | None) -> ledger.Entry:
+    """The ledger's line for a file, rows not counted yet."""
+    found = os.stat(DATA / file)
+    state = f"{found.st_size} {int(found.st_mtime)}"
+    # A file of the size and time that the ledger has is not read again to learn its checksum.
+    same = known and (known.file_name, known.file_state) == (file, state)
+    checksum = known.sha256 if known and same else sha256(DATA / file)
+    return ledger.Entry(chosen.table, file, checksum, 0, file != chosen.file, sha256(chosen.sql), state)
+
+
+def keep(cursor: Cursor, known: ledger.Entry, new: ledger.Entry, chosen: DataSet) -> list[str]:
+    """What to say of a table that stays as it is."""
+    lines = [f"{known.table_name} is loaded already: {known.row_count} rows from data/{known.file_name}"]
+    anew = f"has changed since; to drop the table and load it anew: make seed TABLE={known.table_name} FORCE=1"
+    if known.synthetic and not new.synthetic:
+        lines.append("this is the SYNTHETIC SAMPLE; to load the real file that is in data/ now: make dataset")
+    elif known.sha256 != new.sha256:
+        lines.append(f"data/{new.file_name} {anew}")
+    elif known.sql_sha256 not in (None, new.sql_sha256):
+        lines.append(f"{shown(chosen.sql)} {anew}")
+    else:
+        ledger.note(cursor, new)
+    return lines
+
+
+def replace(cursor: Cursor, known: ledger.Entry | None, new: ledger.Entry, attempt: Attempt) -> list[str]:
+    """Load a table anew, in the transaction of the cursor; what to say of it."""
+    table, watch = new.table_name, Stopwatch()
+    name = Identifier(table)
+    if known:
+        # Not CASCADE: what others have built on the table is not ours to drop.
+        drop = "SET LOCAL lock_timeout = '15s'; DROP TABLE IF EXISTS {}; SET LOCAL lock_timeout = 0"
+        cursor.execute(SQL(drop).format(name))
+        cursor.execute("DELETE FROM dsproj_seed WHERE table_name = %s", (table,))
+    if answer(cursor, EXISTS, (table,)):
+        may_go = f"it is left as it is (if it may go: make psql, DROP TABLE {table})"
+        raise attempt.problem(f"there is a table of this name that no seed has made; {may_go}")
+    said = run(cursor, attempt)
+    if not answer(cursor, EXISTS, (table,)):
+        raise attempt.problem(f"{shown(attempt.chosen.sql)} makes no table of this name", "mend that")
+    cursor.execute(SQL("ANALYZE {}").format(name))
+    rows = answer(cursor, SQL("SELECT count(*) FROM {}").format(name))
+    ledger.add(cursor, new._replace(row_count=rows), watch.seconds)
+    speed = f"{watch.seconds:.1f} s, {rows / max(watch.seconds, 0.001):.0f} rows/s"
+    return [*said, f"{table}: {rows} rows from data/{new.file_name} in {speed}" + " (SYNTHETIC SAMPLE)" * new.synthetic]
+
+
+def run(cursor: Cursor, attempt: Attempt) -> list[str]:
+    """Run the SQL file; the warnings that the server or a program had."""
+    sql, connection = attempt.chosen.sql, cursor.connection
+    warnings: list[str] = []
+    try:
+        all_steps = list(steps(sql.read_text(encoding="utf-8"), shown(sql)))
+    except Problem as problem:
+        raise attempt.problem(problem.what, "mend that") from None
+    for step in all_steps:
+        try:
+            if step.program:
+                warnings += copy(cursor, step, attempt)
+            else:
+                cursor.execute(step.sql)
+        except psycopg2.Error as error:
+            raise attempt.explained(error, bool(connection.closed), step) from None
+    return [*warnings, *(notice.strip() for notice in connection.notices)]
+
+
+def copy(cursor: Cursor, step: Step, attempt: Attempt) -> list[str]:
+    """Have COPY read what a program prints, all three at work at one time; the last lines that it said beside.
+
+    Raises psycopg2.Error, or the Problem of the program: what it has printed until then is to be rolled back.
+    """
+    failed: psycopg2.Error | None = None
+    with tempfile.TemporaryFile() as said:
+        with subprocess.Popen(
+            ["sh", "-c", step.program],
+            cwd=PROJECT / "docker" / "postgres",  # where programs of the SQL files are found
+            env={**os.environ, "DATA_FILE": str(DATA / attempt.file)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+        ) as process:
+            assert process.stdout is not None
+            try:
+                cursor.copy_expert(step.sql, process.stdout, BLOCK)
+            except psycopg2.Error as error:
+                failed = error
+            # A program that has more to print ends once nobody reads that; how it ends then does not matter.
+            is_read = not process.stdout.read(1)
+        said.seek(0)
+        words = [line for line in said.read().decode(errors="replace").split("\n") if line][-KEPT:]
+    if is_read and process.returncode:
+        why = " ".join(words) or f"the program that reads it ended with {process.returncode}"
+        raise attempt.problem(f"data/{attempt.file}: {why}", "mend that")
+    if failed:
+        raise failed
+    return words
+
+
+if __name__ == "__main__":
+    serve(main)

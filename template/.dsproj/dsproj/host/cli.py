@@ -1,0 +1,182 @@
+"""`python3 .dsproj <command> [NAME=value ...]`: what the Makefile calls. Imports wait until they are needed: git calls this.
+
+make hands its variables over in the environment, as DSPROJ_<NAME>: unlike a command line, that takes any character.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Any, Callable
+
+from dsproj.errors import Problem
+from dsproj.report import Screen
+
+Given = dict[str, str]
+GIVEN = "DSPROJ_"
+NO = ("", "0", "no", "false")  # FORCE=0 is no force
+
+
+def _engine(made: bool = False) -> Any:
+    """The engine that ENGINE names, usable here; with `made`, .env is made first where there is none."""
+    from dsproj.host import engine, first_env
+
+    if made:
+        first_env.make()
+    chosen = engine.chosen()
+    chosen.check()
+    return chosen
+
+
+def _host(module: str) -> Any:
+    """A module beside this one."""
+    from importlib import import_module
+
+    return import_module(f"dsproj.host.{module}")
+
+
+def _up(report: Screen, given: Given) -> None:
+    _host("up").up(report)
+    _url(report, given)
+
+
+def _url(report: Screen, given: Given) -> None:
+    for what, address in _host("links").links():
+        print(f"{what:<11} {address}")
+
+
+def _ps(report: Screen, given: Given) -> None:
+    for line in _host("states").table(_engine()):
+        print(line)
+
+
+def _exec(report: Screen, given: Given) -> None:
+    if not given.get("CMD", "").strip():
+        raise Problem("Which command?", 'make exec CMD="python -V"')
+    _engine().replace("this_jupyter", "bash", "-c", given["CMD"])
+
+
+def _seed(report: Screen, given: Given) -> None:
+    force = given.get("FORCE", "") not in NO
+    _host("datasets").seed(_engine(made=True), report, table=given.get("TABLE", "").strip(), force=force)
+
+
+def _dataset(report: Screen, given: Given) -> None:
+    names = ("SOURCE", "TABLE", "HEADER", "COLUMNS", "ENCODING")
+    _host("datasets").dataset(_engine(made=True), report, **{name.lower(): given.get(name, "") for name in names})
+
+
+def _notebook(report: Screen, given: Given) -> None:
+    path = _host("new_notebook").make(given.get("NAME", ""))
+    print(f"{path.parent.name}/{path.name}")
+
+
+def _scale(report: Screen, given: Given) -> None:
+    from dsproj.settings import MOST_WORKERS
+
+    wanted = given.get("N", "").strip()
+    if not wanted.isdecimal() or int(wanted) > MOST_WORKERS:
+        raise Problem(f"How many workers? N={wanted} is no number from 0 to {MOST_WORKERS}", "make scale N=4")
+    _engine().scale(int(wanted), report)
+
+
+def _update(report: Screen, given: Given) -> None:
+    _host("update").update(report, given.get("DRY_RUN", "") not in NO, [])
+
+
+def _restore(report: Screen, given: Given) -> None:
+    _host("backup").restore(_engine(), report, given.get("FILE", ""), given.get("FORCE", "") not in NO)
+
+
+def _upgrade(report: Screen, given: Given) -> None:
+    _host("upgrade_postgres").upgrade(_engine(), report, given.get("TO", "").strip())
+
+
+def _destroy(report: Screen, given: Given) -> None:
+    _host("destroy").destroy(_engine(), report, given.get("FORCE", "") not in NO)
+
+
+def _help(report: Screen, given: Given) -> None:
+    for name, (text, _) in COMMANDS.items():
+        print(f"  make {name:<17} {text}")
+
+
+def _inside(*words: str) -> Callable[[Screen, Given], None]:
+    """Becomes a program that runs where the notebooks run."""
+    return lambda report, given: _engine().replace("this_jupyter", *words)
+
+
+COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
+    "help": ("this list", _help),
+    "up": ("start everything and wait until it is healthy; load the data the first time", _up),
+    "down": ("stop everything; the data stays", lambda report, given: _engine().stop(report)),
+    "ps": ("what runs, and is it healthy?", _ps),
+    "logs": (
+        "follow the logs; of one service: make logs S=this_worker",
+        lambda report, given: _engine().logs(given.get("S", "")),
+    ),
+    "url": ("the links: JupyterLab, with its token, and the job dashboard", _url),
+    "psql": ("a database prompt", lambda report, given: _engine().replace("this_postgres", "psql")),
+    "shell": ("a shell where the notebooks run", _inside("bash")),
+    "exec": ('a command where the notebooks run: make exec CMD="python -V"', _exec),
+    "seed": ("load the data sets, each once; to drop a table and load it anew: make seed TABLE=t FORCE=1", _seed),
+    "dataset": (
+        "add data: make dataset SOURCE=<path or link> [TABLE=t]; without SOURCE: fetch what is missing",
+        _dataset,
+    ),
+    "notebook": ('a notebook of today: make notebook NAME="Encode target"', _notebook),
+    "scale": ("run N workers: make scale N=4", _scale),
+    "test": ("the project's tests, inside the running stack", _inside("python", "-m", "pytest", "tests")),
+    "check": ("lint the code", _inside("python", "-m", "ruff", "check")),
+    "update": ("what the template has learnt since; DRY_RUN=1 shows the difference, and changes nothing", _update),
+    "backup": (
+        "all data of the stores into one file in backups/",
+        lambda report, given: _host("backup").save(_engine(), report),
+    ),
+    "restore": ("put a backup back: make restore FILE=backups/NAME.tar; asks first, unless FORCE=1", _restore),
+    "upgrade-postgres": ("to a new major version, with all data: make upgrade-postgres TO=19", _upgrade),
+    "destroy": ("remove the stack with its data; asks first, unless FORCE=1", _destroy),
+}
+
+
+def _read(words: list[str]) -> Given:
+    """What make or the caller has given: {NAME: value}."""
+    given = {key[len(GIVEN) :]: text for key, text in os.environ.items() if key.startswith(GIVEN) and text}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key.isupper():
+            raise Problem(f"{word}: what a command needs is given as NAME=value", "make help")
+        given[key] = text
+    return given
+
+
+def _run(name: str, words: list[str], report: Screen) -> None:
+    if name not in COMMANDS:
+        raise Problem(f"There is no command {name}", "make help")
+    if name == "exec" and words and "=" not in words[0]:
+        _engine().replace("this_jupyter", *words)
+    COMMANDS[name][1](report, _read(words))
+
+
+def main(words: list[str]) -> None:
+    name, rest = (words[0], words[1:]) if words else ("help", [])
+    if name == "clean-notebook":  # git calls it, once a notebook
+        return _host("notebook_cells").main()
+    report = Screen()
+    try:
+        return _run(name, rest, report)
+    except Problem as problem:
+        ending = str(problem)
+    except KeyboardInterrupt:
+        ending = (
+            "Interrupted. What has been started runs on, what was not finished is as it was; the same command goes on."
+        )
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os._exit(1)
+    except OSError as error:
+        ending = f"{error.filename or name}: {error.strerror or error}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            ending = f"The disk is full: {error.filename or ''}\nTo finish: make room, then: make {name}"
+    report.clear()
+    sys.exit(ending or 1)

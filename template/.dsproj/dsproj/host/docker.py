@@ -1,0 +1,256 @@
+"""The servers in containers: Docker Compose in the project's folder. Nothing else calls the docker program."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any, NoReturn
+
+from dsproj.errors import Problem
+from dsproj.host.engine import KEPT, SERVICES, Engine, State, free_of_lines
+from dsproj.report import LINES, Report, Stopwatch
+from dsproj.settings import PROJECT, Settings, change, slug
+
+OLDEST_COMPOSE = (2, 24)
+PATIENCE = 300  # seconds for all services to become healthy
+INSTEAD = "or without Docker: ENGINE=local in .env, then: make up"
+PORTS = {"this_jupyter": "JUPYTER_PORT", "this_monitor": "MONITOR_PORT"}
+BUILT = ("this_postgres", "this_jupyter")  # the worker and the dashboard run in the image of this_jupyter
+BROKEN = ("unhealthy", "exited", "dead", "restarting")
+
+
+def trouble() -> Problem | None:
+    """Why no Docker engine with Compose can be used here; None where one can."""
+    start = f"start Docker, then: make up; {INSTEAD}"
+    if not shutil.which("docker"):
+        return Problem("Docker is not installed here", f"install Docker, then: make up; {INSTEAD}")
+    try:
+        asked, compose = _run("version", timeout=20), _run("compose", "version", "--short", timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return Problem("The Docker engine does not answer", start)
+    if "permission denied" in asked.stderr.lower():
+        cure = f"sudo usermod -aG docker $USER, log in again, then: make up; {INSTEAD}"
+        return Problem("This user may not use the Docker engine", cure)
+    if asked.returncode:
+        return Problem("No Docker engine answers", start)
+    found = re.match(r"v?(\d+)\.(\d+)", compose.stdout.strip())
+    if compose.returncode or not found:
+        return Problem("Docker Compose v2 is missing", f"install the docker-compose-plugin, then: make up; {INSTEAD}")
+    if tuple(map(int, found.groups())) < OLDEST_COMPOSE:
+        what = f"Docker Compose is {found[0]}, {'.'.join(map(str, OLDEST_COMPOSE))} or newer is needed"
+        return Problem(what, f"upgrade it, then: make up; {INSTEAD}")
+    return None
+
+
+def is_rootless() -> bool:
+    """Does the engine run as this user, so that root in a container is this user outside?"""
+    if not shutil.which("docker"):
+        return False
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        return "rootless" in _run("info", "--format", "{{.SecurityOptions}}", timeout=20).stdout
+    return False
+
+
+def _run(*words: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    """A docker command to its end, silent."""
+    return subprocess.run(
+        ["docker", *words], cwd=PROJECT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
+    )
+
+
+class Docker(Engine):
+    name = "docker"
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__(settings)
+        self.built: list[str] = []
+
+    # --- life
+
+    def check(self, fresh: bool = False) -> None:
+        if problem := trouble():
+            raise problem
+        rename = "another name in the first lines of docker-compose.yml (name:, image:), then: make up"
+        for container in self.containers():
+            folder = container["Config"]["Labels"].get("com.docker.compose.project.working_dir", "")
+            if os.path.exists(os.path.join(folder, "docker-compose.yml")) and not os.path.samefile(folder, PROJECT):
+                raise Problem(f'A project in {folder} has the name "{slug()}" already', rename)
+        if fresh and (volumes := self.volumes()):
+            raise Problem(
+                f'Volumes of an earlier project "{slug()}" exist, with other passwords: {", ".join(volumes)}',
+                f"to delete them and their data: docker compose down --volumes && make up; to keep them: {rename}",
+            )
+
+    def start(self, *services: str, report: Report) -> None:
+        watch = Stopwatch()
+        if not services:
+            self._wait_for_seed()
+        if wanted := [name for name in BUILT if name in (services or BUILT) and name not in self.built]:
+            self.compose("--progress=plain", "build", *wanted, report=report, failed="an image could not be built")
+            self.built += wanted
+        self.compose("--progress=plain", "up", "--detach", *services, report=report)
+        if "this_postgres" not in services:
+            self._wait(report, watch)
+
+    def stop(self, report: Report) -> None:
+        if not self.containers():
+            report.done("stack", "nothing runs")
+            return
+        watch = Stopwatch()
+        self.compose("--progress=plain", "down", report=report)
+        report.done("stack", "stopped; the data stays in its volumes", watch.seconds)
+
+    def states(self) -> list[State]:
+        found = [self._state(container) for container in self.containers()]
+        known = [name for name in SERVICES if name != "this_mongo" or self.settings.mongo]
+        missing = [State(name, name) for name in known if name not in {state.service for state in found}]
+        order = {name: number for number, name in enumerate(SERVICES)}  # a service of the user's own comes last
+        return sorted(found + missing, key=lambda state: (order.get(state.service, len(order)), state.name))
+
+    def logs(self, service: str) -> NoReturn:
+        _become("docker", "compose", "logs", "--follow", "--tail=100", *filter(None, [service]))
+
+    def scale(self, workers: int, report: Report) -> None:
+        change({"WORKERS": workers})
+        watch = Stopwatch()
+        self.compose("--progress=plain", "up", "--detach", "--no-recreate", "this_worker", report=report)
+        self._wait(report, watch)
+
+    # --- data
+
+    def holds(self) -> list[str]:
+        services = dict.fromkeys(self._state(container).service for container in self.containers())
+        return [f"container {name}" for name in services] + [f"volume {name}" for name in self.volumes()]
+
+    def destroy(self, report: Report) -> None:
+        self.compose("--progress=plain", "down", "--volumes", "--remove-orphans", report=report)
+
+    def set_aside(self, major: str) -> None:
+        # The image keeps a version's data in /var/lib/postgresql/18, and refuses to start beside that of an older one.
+        self._in_volume('[ ! -e "kept/$1" ]; mkdir -p kept; mv "$1" kept/', major)
+
+    def take_back(self, old: str, new: str) -> None:
+        # The new server's folder, half filled, must not be taken for an upgraded one at the next try.
+        self._in_volume('rm -rf "$2"; [ -e "$1" ] || mv "kept/$1" .', old, new)
+
+    def forget(self, major: str) -> str:
+        return f"docker compose exec this_postgres rm -r /var/lib/postgresql/kept/{major}"
+
+    def _in_volume(self, script: str, *arguments: str) -> None:
+        """Run a shell script where the volume is mounted, with no server on it."""
+        self.compose("rm", "--stop", "--force", "this_postgres")
+        shell = ["sh", "this_postgres", "-euc", f"cd /var/lib/postgresql; {script}"]
+        self.compose("run", "--rm", "--no-deps", "--entrypoint", *shell, "sh", *arguments)
+
+    # --- run something in the stack
+
+    def command(self, service: str, *words: str, variables: Mapping[str, str] | None = None) -> list[str]:
+        options = [word for name, value in (variables or {}).items() for word in ("--env", f"{name}={value}")]
+        return ["docker", "compose", "exec", "-T", *options, service, *words]
+
+    def variables(self, service: str) -> dict[str, str]:
+        return free_of_lines()
+
+    def replace(self, service: str, *words: str) -> NoReturn:
+        self.need(service)
+        _become("docker", "compose", "exec", *([] if sys.stdin.isatty() else ["-T"]), service, *words)
+
+    def once(self, *words: str) -> list[str]:
+        # In an image that is as requirements.txt says, with the project mounted, as the project's owner.
+        options = ["run", "--rm", "--no-deps", "-T", "--build", "--env", f"{LINES}=1"]
+        return ["docker", "compose", "--progress=quiet", *options, "this_jupyter", *words]
+
+    # --- Compose and the engine
+
+    def compose(self, *words: str, report: Report | None = None, failed: str = "") -> None:
+        """Run a Compose command, each line of it passed on; where it fails, a Problem with the last ones: `failed`."""
+        last: deque[str] = deque(maxlen=KEPT)
+        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        how: dict[str, Any] = {"cwd": PROJECT, "encoding": "utf-8", "errors": "replace", **streams}
+        with subprocess.Popen(["docker", "compose", *words], **how) as process:
+            for line in process.stdout or ():
+                if line := line.strip():
+                    last.append(line)
+                    (report or Report()).doing(line)
+        if process.returncode:
+            if not failed:
+                self._complain()
+            named = " ".join(word for word in words if not word.startswith("--"))
+            raise Problem(failed or f"docker compose {named} failed", "make up", list(last))
+
+    def containers(self) -> list[dict[str, Any]]:
+        """What the engine says of each container of the project, as `docker inspect` prints it."""
+        filters = ["--filter", f"label=com.docker.compose.project={slug()}"]
+        filters += ["--filter", "label=com.docker.compose.oneoff=False"]
+        ids = _run("ps", "--all", "--quiet", *filters).stdout.split()
+        return json.loads(_run("inspect", *ids).stdout or "[]") if ids else []
+
+    def volumes(self) -> list[str]:
+        listed = _run("volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={slug()}")
+        return sorted(listed.stdout.split())
+
+    def _state(self, container: dict[str, Any]) -> State:
+        labels, told = container["Config"]["Labels"], container["State"]
+        service = labels["com.docker.compose.service"]
+        state = State(service, container["Name"].lstrip("/"), container["Id"][:12])
+        state.running = told["Status"] == "running"
+        state.health = told["Status"] if told["Status"] != "created" else "stopped"
+        if state.running:
+            state.health = told.get("Health", {}).get("Status", "healthy")  # one without a check, of the user's own
+            started = datetime.strptime(told["StartedAt"][:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+            state.seconds = (datetime.now(timezone.utc) - started).total_seconds()
+            state.port = self.settings[PORTS[service]] if service in PORTS else ""
+        if state.health == "unhealthy" and (checks := told["Health"].get("Log")):
+            state.reason = (checks[-1].get("Output", "").strip().splitlines() or [""])[-1]
+        return state
+
+    def _complain(self) -> None:
+        """Problem with the log of the first service that has failed, if one has."""
+        for state in (state for state in self.states() if state.health in BROKEN):
+            reason = f": {state.reason}" if state.reason else ""
+            self._give_up(state, f"is {state.health}{reason}")
+
+    def _give_up(self, state: State, what: str) -> NoReturn:
+        done = _run("logs", "--tail", str(KEPT), state.pid)
+        log = (done.stdout + done.stderr).strip().splitlines()[-KEPT:]
+        raise Problem(f"{state.service} {what}; its log: make logs S={state.service}", "make up", log)
+
+    def _wait(self, report: Report, watch: Stopwatch) -> None:
+        """Wait until every service is healthy, and say it of each."""
+        said: set[str] = set()
+        idle = () if self.settings.workers else ("this_worker",)
+        while True:
+            states = self.states()
+            for state in states:
+                if state.health == "healthy" and state.name not in said:
+                    said.add(state.name)
+                    report.done(state.service, "healthy", watch.seconds)
+            waiting = [state for state in states if state.health != "healthy" and state.service not in idle]
+            if not waiting:
+                return
+            report.doing("  ".join(f"{state.service.removeprefix('this_')} {state.health}" for state in waiting))
+            self._complain()
+            if watch.seconds > PATIENCE:
+                self._give_up(waiting[0], f"was not healthy after {PATIENCE} s")
+            time.sleep(0.3)
+
+    def _wait_for_seed(self) -> None:
+        """The health check runs every few seconds, and Compose gives up at once on what was unhealthy a moment ago."""
+        watch = Stopwatch()
+        while watch.seconds < 60 and ("this_postgres", "unhealthy") in ((s.service, s.health) for s in self.states()):
+            time.sleep(0.3)
+
+
+def _become(*words: str) -> NoReturn:
+    os.chdir(PROJECT)
+    sys.stdout.flush()
+    os.execvpe(words[0], list(words), free_of_lines())

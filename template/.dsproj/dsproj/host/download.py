@@ -1,0 +1,247 @@
+"""Bring a data file to data/, whole and checked, or leave everything as it was."""
+# A download goes to a ".part" file first and takes its name when it is whole; what an interrupted one has left is taken
+# up again, if the server still has the same file.
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import os
+import shutil
+import socket
+import string
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dsproj.errors import Problem
+from dsproj.files import BLOCK, sha256
+from dsproj.names import is_link
+
+TIMEOUT = 20  # seconds without a byte
+TRIES = 4  # of a download that breaks off, one after another without a byte gained
+RESERVE = 50_000_000  # bytes that a disk shall have left
+
+Progress = Callable[[int, int], None]  # of (bytes done, bytes in all or 0 where that is not known)
+
+
+def silent(done: int, total: int) -> None:
+    """A progress that shows nothing."""
+
+
+def fetch(sources: Sequence[str], target: Path, checksum: str = "", progress: Progress = silent) -> str | None:
+    """Bring the first of `sources` that can be had to the path `target`; the source, or None if it was there and so stays.
+
+    Raises a Problem with a line for each source that failed.
+    """
+    if target.exists():
+        return None
+    source, partial = obtain(sources, target, checksum, progress)
+    os.replace(partial, target)
+    forget(partial)
+    return source
+
+
+def obtain(sources: Sequence[str], target: Path, checksum: str, progress: Progress) -> tuple[str, Path]:
+    """As fetch, but to a ".part" file beside the path `target`; (source, partial)."""
+    # Where all fail, only a download that broke off leaves its part behind.
+    target.parent.mkdir(exist_ok=True)
+    partial = target.with_name(target.name + ".part")
+    failures = []
+    for source in sources:
+        try:
+            broken = transfer(source, partial, progress)
+            if not broken:
+                check(source, partial, checksum)
+                return source, partial
+            failures.append(broken)
+            if source is not sources[-1] or not noted(partial, source.partition("#")[0]):
+                forget(partial)
+        except Problem as problem:
+            failures.append(problem.what)
+            forget(partial)
+    raise Problem("\n".join(failures) or "no source is given (SEED_SOURCES)")
+
+
+def transfer(source: str, partial: Path, progress: Progress) -> str:
+    """Write what a path or link gives to the path `partial`; "", or why a download broke off that can be taken up."""
+    if not is_link(source):
+        copy(source, partial, progress)
+        return ""
+    link, _, member = source.partition("#")
+    broken = download(link, partial, progress)
+    if member and not broken and not is_web_page(partial):
+        extract(source, member, partial)
+    return broken
+
+
+def check(source: str, partial: Path, checksum: str) -> None:
+    """Problem where the file is none of data, or another one; then it is readable for the server, and on the disk."""
+    if is_web_page(partial):
+        raise Problem(f"{source}: this is a web page, not data; the link of the file itself is needed")
+    if partial.stat().st_size == 0:
+        raise Problem(f"{source}: the file is empty")
+    if checksum and (found := sha256(partial)) != checksum:
+        raise Problem(f"{source}: refused, its SHA-256 is {found[:12]}… and should be {checksum[:12]}…")
+    partial.chmod(0o644)
+    with open(partial, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def download(link: str, partial: Path, progress: Progress) -> str:
+    """Write what an http(s) link gives to the path `partial`, in several tries; "", or why the last one broke off."""
+    tries, before = 0, size_of(partial)
+    while broken := request(link, partial, progress):
+        tries = 1 if size_of(partial) > before else tries + 1
+        if tries == TRIES or not noted(partial, link):
+            break
+        time.sleep(tries)
+        before = size_of(partial)
+    return broken
+
+
+def request(link: str, partial: Path, progress: Progress) -> str:
+    """One request: the rest of what an earlier one has left where the server can do that, else the whole.
+
+    "", or why it broke off; what has arrived is kept, and trying again may help. Raises a Problem where it may not.
+    """
+    asked, info = request_for(link), noted(partial, link)
+    done = size_of(partial) if info else 0
+    if info and done == info["total"]:
+        return ""
+    if done:
+        asked.add_header("Range", f"bytes={done}-")
+        asked.add_header("If-Range", info["version"])
+    place = asked.full_url
+    try:
+        with urllib.request.urlopen(asked, timeout=TIMEOUT) as reply:
+            done, total = receive(reply, link, partial, done, progress)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # the file on the server is shorter now
+            partial.unlink()
+            return request(link, partial, progress)
+        raise Problem(f"{place}: the server says {error.code} {error.reason}") from None
+    except (TimeoutError, ConnectionError, http.client.HTTPException):
+        return f"{place}: the connection ended after {size_of(partial)} bytes"
+    except (OSError, ValueError) as error:
+        raise Problem(f"{place}: {reason(error, asked, partial)}") from None
+    return f"{place}: the connection ended after {done} of {total} bytes" if done != total else ""
+
+
+def receive(reply: Any, link: str, partial: Path, done: int, progress: Progress) -> tuple[int, int]:
+    """Write a reply to `partial`, after the `done` bytes that are there if it says so; (bytes done, in all)."""
+    if reply.status != 206 or not reply.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
+        done = 0
+    length = reply.headers.get("Content-Length")
+    total = done + int(length) if length else 0
+    need_room(partial, total - done)
+    # What tells one version of the file from another: a strong ETag, or the time of its last change.
+    etag = reply.headers.get("ETag", "")
+    version = etag if etag.startswith('"') else reply.headers.get("Last-Modified", "")
+    info = {"link": link, "version": version, "total": total}
+    info_of(partial).write_text(json.dumps(info), encoding="utf-8")
+    with open(partial, "ab" if done else "wb") as file:
+        while block := reply.read1(BLOCK):
+            file.write(block)
+            done += len(block)
+            progress(done, total)
+    if not total:
+        info_of(partial).write_text(json.dumps({**info, "total": done}), encoding="utf-8")
+    return done, total or done
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def request_for(link: str) -> urllib.request.Request:
+    """The request for a link as people write it, with blanks and letters that an address may not have."""
+    parts = urllib.parse.urlsplit(link)
+    if parts.username is not None:
+        raise Problem("a link with a user name or password in it would end up in git; download that file yourself")
+    try:
+        host = parts.netloc.encode("ascii" if parts.netloc.isascii() else "idna").decode()
+    except UnicodeError:
+        raise Problem(f"{link}: {parts.netloc} is no name of a host") from None
+    path, query = (urllib.parse.quote(part, safe=string.punctuation) for part in (parts.path, parts.query))
+    address = urllib.parse.urlunsplit((parts.scheme, host, path, query, ""))
+    return urllib.request.Request(address, headers={"User-Agent": "dsproj", "Accept-Encoding": "identity"})
+
+
+def info_of(partial: Path) -> Path:
+    """Where the link and the version of a partial download are noted."""
+    return partial.with_name(f"{partial.stem}.info.part")
+
+
+def noted(partial: Path, link: str) -> dict[str, Any]:
+    """What is known of the download that the path `partial` is a part of, {} where it cannot be taken up again."""
+    try:
+        info: dict[str, Any] = json.loads(info_of(partial).read_text(encoding="utf-8"))
+        return info if info["link"] == link and info["version"] and partial.exists() else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def reason(error: object, asked: urllib.request.Request, partial: Path) -> object:
+    """Why a request failed, in words."""
+    error = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(error, socket.gaierror):
+        return f"the host {asked.host} is not known (a slip in its name, or no network)"
+    if isinstance(error, (TimeoutError, socket.timeout)):
+        return f"no answer within {TIMEOUT} s"
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full after {size_of(partial) / 1e6:,.0f} MB"
+    return getattr(error, "strerror", None) or error
+
+
+def need_room(partial: Path, size: int) -> None:
+    """Problem where the disk has no room for `size` more bytes."""
+    free = shutil.disk_usage(partial.parent).free
+    if size + RESERVE > free:
+        raise Problem(f"data/ has no room: the file needs {size / 1e6:,.0f} MB more, {free / 1e6:,.0f} MB are free")
+
+
+def extract(source: str, member: str, partial: Path) -> None:
+    """Replace a zip archive at the path `partial` by one member of it."""
+    archive = partial.with_name(partial.name + ".zip.part")
+    os.replace(partial, archive)
+    try:
+        with zipfile.ZipFile(archive) as opened, opened.open(member) as packed, open(partial, "wb") as file:
+            shutil.copyfileobj(packed, file, BLOCK)
+    except (zipfile.BadZipFile, KeyError):
+        raise Problem(f"{source}: no zip archive with {member} in it") from None
+    finally:
+        archive.unlink()
+
+
+def copy(source: str, partial: Path, progress: Progress) -> None:
+    """Copy a local file, a leading ~ included, to the path `partial`."""
+    path = Path(source).expanduser()
+    try:
+        total = path.stat().st_size
+        with open(path, "rb") as original, open(partial, "wb") as file:
+            need_room(partial, total)
+            while block := original.read(BLOCK):
+                file.write(block)
+                progress(file.tell(), total)
+    except OSError as error:
+        raise Problem(f"{path}: {error.strerror}") from None
+
+
+def is_web_page(path: Path) -> bool:
+    """Does the file begin as HTML does? A server that wants a login first, say, answers with a page and status 200."""
+    with open(path, "rb") as file:
+        start = file.read(1024).removeprefix(b"\xef\xbb\xbf")
+    return start.lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
+def forget(partial: Path) -> None:
+    """Remove a partial file and what is noted of it."""
+    partial.unlink(missing_ok=True)
+    info_of(partial).unlink(missing_ok=True)

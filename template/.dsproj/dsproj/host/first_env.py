@@ -1,0 +1,106 @@
+"""Make .env: passwords, ports and ids of this machine. Made once, then only read.
+
+The ports that are tried first stand in .env.example. An existing .env is never touched, so a database keeps the password
+that its volume was made with; only a variable that a newer template needs is added at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Mapping
+
+from dsproj.files import create_private
+from dsproj.host import docker
+from dsproj.host.ports import free_port
+from dsproj.settings import PROJECT, asked_engine, read
+
+
+@dataclasses.dataclass
+class Made:
+    """What was done. moved: ports that were busy, {variable: (wanted, taken)}; added: variables that .env lacked."""
+
+    fresh: bool = False
+    moved: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    added: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """The same as lines for people."""
+        lines = [f"port {wanted} is busy: {name}={taken} in .env" for name, (wanted, taken) in self.moved.items()]
+        return lines + ([f".env: added {', '.join(self.added)}"] if self.added else [])
+
+
+def make(engine: str = "") -> Made:
+    """Make .env and config/jupyter.env where they are missing; `engine` "": what the shell asks for, else what works."""
+    made = Made()
+    path, example = PROJECT / ".env", read(PROJECT / ".env.example")
+    if not path.exists():
+        fresh = values(engine, example)
+        head = "# Made for this machine; .env.example explains each line. Never in git.\n"
+        made.fresh = create_private(path, head + "".join(f"{name}={value}\n" for name, value in fresh.items()))
+        for name in ("JUPYTER_PORT", "MONITOR_PORT"):
+            if fresh[name] != example[name]:
+                made.moved[name] = (example[name], fresh[name])
+    elif not example.keys() <= (present := read(path)).keys():
+        missing = {name: value for name, value in values(engine, example).items() if name not in present}
+        text = path.read_text(encoding="utf-8")
+        with path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write("" if text.endswith("\n") or not text else "\n")
+            file.writelines(f"{name}={value}\n" for name, value in missing.items())
+        made.added = list(missing)
+    credentials = PROJECT / "config" / "jupyter.env"
+    if not credentials.exists() and (source := credentials.with_name("jupyter.env.example")).exists():
+        create_private(credentials, source.read_text(encoding="utf-8"))
+    use_gitconfig()
+    return made
+
+
+def values(engine: str, example: Mapping[str, str]) -> dict[str, str]:
+    """Fresh values for every variable, in the order of the file; `example` is what .env.example holds."""
+    # The data stores' ports follow from the folder: projects of one machine differ, also from those that are down now.
+    place = int(hashlib.sha256(str(PROJECT).encode()).hexdigest(), 16) % 1000
+    wanted = {
+        "JUPYTER_PORT": int(example["JUPYTER_PORT"]),
+        "MONITOR_PORT": int(example["MONITOR_PORT"]),
+        "PGPORT": 15000 + place,
+        "REDIS_PORT": 16000 + place,
+    }
+    if "MONGO_PORT" in example:
+        wanted["MONGO_PORT"] = 27000 + place
+    ports: dict[str, int] = {}
+    for name, port in wanted.items():
+        ports[name] = free_port(port, ports.values())
+    uid, gid = owner()
+    fresh: dict[str, object] = {
+        "ENGINE": engine or asked_engine() or ("docker" if docker.trouble() is None else "local"),
+        "POSTGRES_PASSWORD": secrets.token_hex(16),
+        "REDIS_PASSWORD": secrets.token_hex(16),
+        "MONITOR_PASSWORD": secrets.token_hex(8),
+        "JUPYTER_TOKEN": secrets.token_hex(24),
+        **ports,
+        "NB_UID": uid,
+        "NB_GID": gid,
+        "WORKERS": 1,
+    }
+    if "MONGO_PASSWORD" in example:
+        fresh["MONGO_PASSWORD"] = secrets.token_hex(16)
+    return {name: str(value) for name, value in fresh.items()}
+
+
+def owner() -> tuple[int, int]:
+    """Numeric user and group id for written files: this user's, or 0:0 where the engine maps root to it (rootless)."""
+    if not hasattr(os, "getuid"):  # Windows: Docker Desktop maps all ids to the user
+        return 1000, 1000
+    return (0, 0) if docker.is_rootless() else (os.getuid(), os.getgid())
+
+
+def use_gitconfig() -> None:
+    """Have git use the notebook filter, in a repository whose top is this project."""
+    if (PROJECT / ".git").exists() and shutil.which("git"):
+        command = ["git", "config", "include.path", "../.dsproj/gitconfig"]
+        subprocess.run(command, cwd=PROJECT, capture_output=True)

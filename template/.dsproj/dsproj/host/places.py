@@ -1,0 +1,80 @@
+"""Where the local stack keeps things, in .local/, and what its processes are called."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Collection
+
+from dsproj.errors import Problem
+from dsproj.files import private_folder
+from dsproj.host.engine import SERVICES
+from dsproj.settings import PROJECT, Settings
+
+STATE = PROJECT / ".local"
+VENV = STATE / "venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = STATE / "installed"  # what VENV was made from
+TOOLS = STATE / "tools"  # uv, where the machine has none
+RUN = STATE / "run"  # control socket, pid files, server configuration
+LOGS = STATE / "logs"
+POSTGRES, REDIS, MONGO, JUPYTER = (STATE / name for name in ("postgres", "redis", "mongo", "jupyter"))
+
+MARKER = "DSPROJ_STACK"  # the variable that every process of the stack carries; its value is marker()
+AGAIN = "make up ENGINE=local"
+PORTS = {
+    "this_postgres": "PGPORT",
+    "this_redis": "REDIS_PORT",
+    "this_mongo": "MONGO_PORT",
+    "this_monitor": "MONITOR_PORT",
+    "this_jupyter": "JUPYTER_PORT",
+}
+
+
+def marker() -> str:
+    """What tells this stack's processes from those of a copy of the project: the identity of the folder itself."""
+    # Unlike its path, it stays the same when the project is moved or renamed while servers run.
+    found = STATE.stat()
+    return f"{found.st_dev}:{found.st_ino}"
+
+
+def make_folders() -> None:
+    """Make what is missing, readable for the owner alone. PermissionError where the folder is someone else's."""
+    for folder in (STATE, RUN, LOGS, REDIS, JUPYTER):
+        if private_folder(folder).stat().st_mode & 0o077:
+            folder.chmod(0o700)
+
+
+def process_names(settings: Settings, service: str = "") -> list[str]:
+    """The processes of a service, of all for "": as many workers as .env says. Problem for a service that is none."""
+    services = [name for name in SERVICES if name != "this_mongo" or settings.mongo]
+    workers = [f"this_worker_{number}" for number in range(1, settings.workers + 1)]
+    if service in workers:
+        return [service]
+    if service and service not in services:
+        raise Problem(f"There is no service {service}; there are: {' '.join(services)}")
+    wanted = [service] if service else services
+    return [name for each in wanted for name in (workers if each == "this_worker" else [each])]
+
+
+def listed(settings: Settings, running: Collection[str] = ()) -> list[str]:
+    """What a list of states has: the processes of .env, what runs beyond that, this_worker where there is none."""
+    names = {*process_names(settings), *running}
+    if not any(name.startswith("this_worker") for name in names):
+        names.add("this_worker")
+    return sorted(names, key=lambda name: (SERVICES.index(service_of(name)), len(name), name))
+
+
+def service_of(process: str) -> str:
+    """The service that a process belongs to: this_worker for this_worker_1."""
+    return re.sub(r"_\d+$", "", process)
+
+
+def ports(settings: Settings) -> dict[str, int]:
+    """The port of each variable that the project uses. Problem where .env gives no port, or one port twice."""
+    mine = [name for service, name in PORTS.items() if service != "this_mongo" or settings.mongo]
+    found = {name: settings.port(name) for name in mine}
+    for twin, name in itertools.combinations(mine, 2):
+        if found[name] == found[twin]:
+            raise Problem(f".env: {name} and {twin} are both {found[name]}; give one of them another port", AGAIN)
+    return found

@@ -1,0 +1,27 @@
+"""python3 -m dsproj.kernel.schema --file data/crops.csv --table crops --sql docker/postgres/datasets/crops.sql"""
+
+import argparse
+from pathlib import Path
+
+from dsproj.kernel.schema import infer
+from dsproj.report import Report, serve
+
+
+def main(report: Report, *words: str) -> str:
+    """Infer, as the command line says; the account of it."""
+    parser = argparse.ArgumentParser(description="Write the SQL that makes and fills a table for a data file.")
+    parser.add_argument("--file", type=Path, required=True, help="the data file")
+    parser.add_argument("--table", required=True, help="its table")
+    parser.add_argument("--sql", type=Path, required=True, help="what to write")
+    parser.add_argument("--columns", type=lambda text: text.split(","), help="names for the columns: a,b,c")
+    parser.add_argument("--header", choices=("yes", "no"), help="does line 1 name the columns? default: find out")
+    parser.add_argument("--encoding", default="", help="of the file, as Python names it; default: find out")
+    parser.add_argument("--force", action="store_true", help="replace an SQL file that is written already")
+    given = parser.parse_args(words)
+    header = {None: None, "yes": True, "no": False}[given.header]
+    options = {"encoding": given.encoding, "header": header, "names": given.columns}
+    return infer(given.file, given.table, given.sql, given.force, **options)
+
+
+if __name__ == "__main__":
+    serve(main)

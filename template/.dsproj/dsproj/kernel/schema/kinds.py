@@ -1,0 +1,92 @@
+"""What kinds of values the columns of a table of text in DuckDB hold."""
+
+# Every distinct value of a column gets a kind ("integer", "leading zeros", "day first", ...) by the patterns below. The
+# values themselves are never converted here: PostgreSQL reads what the file says.
+
+from dsproj.database.rewriting import COMMA_NUMBER
+
+# Words that stand for "no value" in columns of numbers, dates and truth values, in lower case; and those that do so in text
+# as well, letter by letter: there Na is sodium, and Nan a town.
+MISSING = tuple(r"? na n/a #n/a <na> null \n nan none nil - -- . #null! #value! #div/0!".split())
+MISSING_IN_TEXT = ("?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "\\N", "NaN", "nan")
+
+MONTH = "(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(tember)?|oct(ober)?|nov(ember)?|dec(ember)?)"
+CLOCK = r":[0-5]\d(:[0-5]\d(\.\d{1,6})?)?"
+TIME = r"([01]?\d|2[0-3])" + CLOCK
+YEAR, DAY = r"[1-9]\d\d\d", r"\d\d?"
+NUMBER_TIME = rf"(,? ({TIME}|(0?[1-9]|1[0-2]){CLOCK} ?[ap]m))"
+ZONE = r"(z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
+# Lists in SQL.
+DAY_FORMATS = "['%d/%m/%Y', '%d-%m-%Y', '%d.%m.%Y']"
+NAMED_FORMATS = "['%d-%b-%Y', '%d %b %Y', '%d-%B-%Y', '%d %B %Y', '%b %d, %Y', '%B %d, %Y', '%b %d %Y', '%B %d %Y']"
+
+# (kind, condition on v, the value without blanks around it), the first that holds. Patterns do not mind case.
+KINDS = [
+    ("integer", r"-?(0|[1-9]\d{0,17})|\+(0|[1-9]\d{0,4})"),
+    ("grouped", r"[+-]?[1-9]\d{0,2}\.\d{3}"),  # 1.234: a number with three decimals, or with a dot for thousands
+    ("decimal", r"[+-]?((0|[1-9]\d*)\.\d*|\.\d+|((0|[1-9]\d*)\.?\d*|\.\d+)e[+-]?\d{1,4})"),
+    ("leading zeros", r"[+-]?0\d+(\.\d*)?"),
+    ("phone", r"\+\d{6,}"),
+    ("long", r"-?\d{19,}"),
+    ("infinite", r"[+-]?inf(inity)?"),
+    ("thousands", r"[+-]?[1-9]\d{0,2}((,\d{3}){2,}(\.\d+)?|(,\d{3})+\.\d+)"),
+    ("three", r"[+-]?[1-9]\d{0,2},\d{3}"),  # 1,234: a decimal comma, or one for thousands
+    ("comma", r"[+-]?(\d{1,3}(\.\d{3})+|\d*),\d+(e[+-]?\d{1,4})?"),
+    ("dotted", r"[+-]?[1-9]\d{0,2}(\.\d{3}){2,}"),
+    ("boolean", r"true|false"),
+    ("letter", r"[tf]"),
+    ("date", rf"{YEAR}(-\d\d-\d\d|/\d\d/\d\d)"),
+    ("timestamp", rf"{YEAR}(-\d\d-\d\d|/\d\d/\d\d)[t ]{TIME}"),
+    ("timestamptz", rf"{YEAR}-\d\d-\d\d[t ]{TIME} ?{ZONE}"),
+    ("numbered", rf"{DAY}(/{DAY}/|-{DAY}-|\.{DAY}\.){YEAR}{NUMBER_TIME}?"),
+    ("named", rf"({DAY}[- ]{MONTH}[- ]|{MONTH} {DAY},? ){YEAR}"),
+]
+# What most text is told by, without a look at the patterns.
+NO_PATTERN = "length(v) > 45 OR NOT regexp_matches(v, '^[-+.,0-9tfijmasond]', 'i')"
+DIGITS = "rtrim(ltrim(translate(split_part(lower({}), 'e', 1), '+-.', ''), '0'), '0')"
+
+
+def quoted(text: str) -> str:
+    """An SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def kinds_query(table: str) -> str:
+    """SQL: for each column of a table of text, and each kind of value in it, the rows, examples and bounds."""
+    words = ", ".join(map(quoted, MISSING))
+    patterns = "".join(f" WHEN regexp_full_match(v, {quoted(regex)}, 'i') THEN {quoted(kind)}" for kind, regex in KINDS)
+    day = "regexp_extract(v, '^[0-9]+[-/.][0-9]+[-/.][0-9]{4}')"
+    swapped = f"regexp_replace({day}, '^([0-9]+)([-/.])([0-9]+)', '\\3\\2\\1')"
+    day_first = f"try_strptime({day}, {DAY_FORMATS}) IS NOT NULL"
+    month_first = f"v[3:5] NOT LIKE '%.%' AND try_strptime({swapped}, {DAY_FORMATS}) IS NOT NULL"
+    return f"""
+WITH counted AS (
+    SELECT name, raw, count(*) AS n FROM {table} UNPIVOT INCLUDE NULLS (raw FOR name IN (COLUMNS(*))) GROUP BY ALL
+),
+patterned AS (
+    SELECT name, raw, n, trim(raw, E' \\t') AS v,
+        CASE WHEN raw IS NULL THEN 'empty' WHEN raw = '' THEN 'quoted empty' WHEN v = '' THEN 'blank'
+        WHEN lower(v) IN ({words}) THEN 'word' WHEN {NO_PATTERN} THEN 'other'{patterns} ELSE 'other' END AS pattern
+    FROM counted
+),
+kinds AS (
+    SELECT name, raw, n, v, CASE
+        WHEN pattern IN ('date', 'timestamp', 'timestamptz') THEN
+            CASE WHEN try_cast(replace(v[:10], '/', '-') AS DATE) IS NOT NULL THEN pattern ELSE 'other' END
+        WHEN pattern = 'named' THEN CASE WHEN try_strptime(v, {NAMED_FORMATS}) IS NOT NULL THEN pattern ELSE 'other' END
+        WHEN pattern = 'numbered' THEN
+            CASE WHEN {day_first} THEN CASE WHEN {month_first} THEN 'either' ELSE 'day first' END
+                WHEN {month_first} THEN 'month first' ELSE 'other' END || CASE WHEN contains(v, ':') THEN ' time' ELSE '' END
+        ELSE pattern END AS kind,
+        CASE WHEN pattern IN ('comma', 'three', 'dotted') THEN replace(replace(v, '.', ''), ',', '.') ELSE v END AS u
+    FROM patterned
+)
+SELECT name, kind, CASE WHEN kind = 'word' THEN v END AS word, sum(n)::BIGINT AS rows, count(*) AS values,
+    min(v) AS example, max(length(v)) AS longest, max(CASE WHEN kind = 'integer' THEN abs(v::BIGINT) END) AS largest,
+    bool_or(CASE WHEN kind IN ('integer', 'grouped', 'decimal', 'comma', 'three', 'dotted')
+        AND (length(u) > 15 OR contains(lower(u), 'e'))
+        THEN {DIGITS.format("u")} IS DISTINCT FROM {DIGITS.format("try_cast(try_cast(u AS DOUBLE) AS VARCHAR)")} END) AS inexact,
+    bool_or(regexp_matches(v, '[.,]') AND regexp_full_match(v, {quoted(COMMA_NUMBER.decode())})) AS comma_like,
+    bool_or(raw <> v) AS blanks, bool_and(raw LIKE ' %') AS padded,
+    bool_and(regexp_full_match(v, '[A-Z][A-Z]')) AS short_codes
+FROM kinds GROUP BY ALL ORDER BY rows DESC, kind DESC, word"""

@@ -1,0 +1,55 @@
+"""Where the servers are: what the environment says; in an editor or a script outside the stack, the project's .env."""
+
+import os
+
+from dsproj.errors import Problem
+from dsproj.settings import PROJECT, Settings, addresses
+
+LOGS = "`make logs` shows what ails it"
+
+
+class Unavailable(Problem, ConnectionError):
+    """No usable server where one should be; the message says what to do."""
+
+
+def postgres() -> dict[str, str]:
+    """How psycopg2.connect is called: {} where PGHOST is set, which libpq reads itself. Unavailable where nothing is."""
+    if os.environ.get("PGHOST"):
+        return {}
+    found = _of_env_file("PGHOST")
+    database = os.environ.get("PGDATABASE") or found["PGDATABASE"]  # of the others none counts without a PGHOST
+    return {"host": found["PGHOST"], "port": found["PGPORT"], "user": found["PGUSER"], "password": found["PGPASSWORD"],
+            "dbname": database}  # fmt: skip
+
+
+def url(name: str) -> str:
+    """REDIS_URL or MONGO_URL, its password included. Raises Unavailable where nothing says it."""
+    if said := os.environ.get(name):
+        return said
+    try:
+        return _of_env_file(name)[name]
+    except KeyError:
+        raise Unavailable(f"{name} is not set, and this project has no such server", "make up") from None
+
+
+def without_password(url: str) -> str:
+    """The host and port in an address, for messages."""
+    return url.partition("://")[2].rpartition("@")[2].split("/")[0]
+
+
+def libpq_reason(said: str) -> str:
+    """The line that tells in what libpq says, which has one for each address that it tried, and hints."""
+    lines = said.strip().splitlines() or ["does not answer"]
+    return next((line for line in reversed(lines) if "failed: " in line), lines[-1]).rpartition(" failed: ")[2]
+
+
+def _of_env_file(name: str) -> dict[str, str]:
+    """The local stack's addresses; with Docker Compose there are none outside of it."""
+    settings = Settings()
+    if not settings:
+        raise Unavailable(f"{name} is not set, and there is no {PROJECT / '.env'}", "make up")
+    if settings.engine == "docker":
+        why = "Docker Compose publishes no ports of data stores, so this runs inside the stack alone"
+        cure = "run it in a notebook or in JupyterLab's terminal, or: make shell"
+        raise Unavailable(f"{name} is not set: {why}", f"{cure}; with ENGINE=local in .env also out here")
+    return addresses(settings)

@@ -1,0 +1,172 @@
+"""Do the queue's jobs, each in a process of its own: RQ's worker, with what this project adds to it."""
+
+# python3 -m dsproj.kernel.worker [NAME]
+#
+# - pandas and lib/ are imported before the fork, so that a job begins within milliseconds. Before each job lib/ is looked
+#   at: what was edited is imported anew, and nobody restarts anything.
+# - NAME is the place where the worker runs: its container (the default), or its number on the local stack. Whoever starts
+#   under a name knows that its predecessor there is dead, and hands on the job that died with it.
+# - Times are short: the job of a worker that is dead and has no successor begins again within 100 s.
+
+import contextlib
+import importlib
+import json
+import logging
+import os
+import socket
+import sys
+import time
+from typing import Any
+
+import psycopg2
+import redis
+from rq import Queue, Worker, executions, job
+from rq.intermediate_queue import IntermediateQueue
+from rq.scheduler import RQScheduler
+from rq.serializers import JSONSerializer
+from rq.timeouts import JobTimeoutException
+
+from dsproj.kernel.library import Library
+from dsproj.settings import PROJECT
+
+RESULT_LIMIT = 16 * 2**20  # characters of JSON; results stay in Redis, so in memory, for hours
+
+# Errors of the job's own code, unlike those of a server that is away: another try would only repeat them.
+IN_VALUES = (ArithmeticError, AssertionError, RecursionError, TypeError, ValueError, psycopg2.DataError)
+IN_NAMES = (AttributeError, ImportError, LookupError, NameError, SyntaxError, psycopg2.ProgrammingError)
+MISTAKES = (*IN_VALUES, *IN_NAMES, JobTimeoutException)
+
+# The heartbeat of a job is valid for 60 s more than the monitoring interval; an idle worker wakes up 15 s before its own
+# time is over, and then looks for jobs whose heartbeat is overdue. So one is found 5 + 60 + 15 s after its worker's death.
+TIMES = {"worker_ttl": 30, "maintenance_interval": 14, "job_monitoring_interval": 5}
+
+log = logging.getLogger("rq.worker")
+
+
+class Job(job.Job):
+    """A job that fails at once, with a clear message, where another try would fail alike."""
+
+    def perform(self) -> Any:
+        try:
+            result = super().perform()
+            try:
+                size = len(json.dumps(result))
+            except (TypeError, ValueError) as error:
+                what = f"{self.func_name} returned what is not JSON ({error})"
+                raise TypeError(f"{what}; return a number or text") from None
+            if size > RESULT_LIMIT:
+                what = f"{self.func_name} returned {size / 2**20:,.0f} MB"
+                cure = "write that to a table or with lib.cache.put, and return its name"
+                raise ValueError(f"{what}; {cure}: a result may have {RESULT_LIMIT >> 20} MB")
+            return result
+        except MISTAKES:
+            self.retries_left = 0
+            raise
+
+    @property
+    def func(self) -> Any:
+        """The function to call; where its module does not import, the reason, for which RQ has a general message."""
+        try:
+            return super().func
+        except ValueError:
+            importlib.import_module((self.func_name or "").rpartition(".")[0])
+            raise
+
+
+class ProjectWorker(Worker):
+    job_class = Job
+    max_connection_wait_time = 2.0  # seconds from one try to the next while Redis is away
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.library = Library(PROJECT)
+
+    def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        super().bootstrap(*args, **kwargs)
+        # Only now: it takes seconds the first time, and the worker is registered, so healthy, meanwhile.
+        with contextlib.suppress(ImportError):
+            importlib.import_module("pandas")
+        # libpq prepares for encryption when it first connects, which takes half as long as the connection itself.
+        with contextlib.suppress(psycopg2.Error):
+            psycopg2.connect("", connect_timeout=2).close()
+        self.library.refresh()
+
+    def execute_job(self, job: job.Job, queue: Queue) -> None:
+        self.library.refresh()
+        super().execute_job(job, queue)
+
+
+def connect(url: str) -> redis.Redis:
+    """A connection to Redis, waited for as long as it takes."""
+    # Each job's process connects anew, and need not look up this package's version each time to tell the server.
+    connection = redis.from_url(url, driver_info=None)
+    said = False
+    while True:
+        try:
+            connection.ping()
+            return connection
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            if not said:
+                log.warning("Waiting for Redis: %s", error)
+            said = True
+            time.sleep(0.2)
+
+
+def bury_predecessor(name: str, queue: Queue) -> None:
+    """Let RQ treat the jobs of a dead worker of this name as abandoned now, not when their heartbeat is overdue."""
+    # RQ's own rules still decide: a job with retries left is queued again, another is shown as failed.
+    connection, started, scheduled = queue.connection, queue.started_job_registry, queue.scheduled_job_registry
+    for job_id, execution_id in started.get_job_and_execution_ids(cleanup=False):
+        try:
+            execution = executions.Execution.fetch(execution_id, job_id, connection)
+        except ValueError:  # ended just now
+            continue
+        if execution.worker_name == name:
+            found = queue.fetch_job(job_id)
+            if found and found.get_status() == job.JobStatus.SCHEDULED and found not in scheduled:
+                found.set_status(job.JobStatus.STARTED)  # died while it put the job off until later
+            connection.zadd(started.key, {execution.composite_key: 1}, xx=True)
+            executions.ExecutionRegistry(job_id, connection).remove(execution, connection)
+    started.cleanup()
+    if dead := Worker.find_by_key(Worker.redis_worker_namespace_prefix + name, connection, serializer=JSONSerializer):
+        dead.register_death()
+    # The lock of one that died while it cleaned up would keep all others from it for a quarter of an hour.
+    if 0 < connection.ttl(queue.registry_cleaning_key) < 840:
+        connection.delete(queue.registry_cleaning_key)
+
+
+def requeue_dequeued(queue: Queue) -> None:
+    """Put jobs back that a worker had taken from the queue and not begun; a live worker does so within milliseconds."""
+    intermediate = IntermediateQueue(queue.key, queue.connection)
+    if not (seen := set(intermediate.get_job_ids())):
+        return
+    time.sleep(1)
+    seen -= set(queue.started_job_registry.get_job_ids(cleanup=False))
+
+    def put_back(pipeline: Any) -> None:
+        stuck = seen.intersection(job_id.decode() for job_id in pipeline.lrange(intermediate.key, 0, -1))
+        pipeline.multi()
+        for job_id in stuck:
+            pipeline.lrem(intermediate.key, 0, job_id)
+            pipeline.lpush(queue.key, job_id)
+
+    queue.connection.transaction(put_back, intermediate.key)
+
+
+def main(name: str) -> None:
+    connection = connect(os.environ["REDIS_URL"])
+    queue = Queue("default", connection=connection, serializer=JSONSerializer, job_class=Job)
+    bury_predecessor(name, queue)
+    requeue_dequeued(queue)
+    worker = ProjectWorker([queue], name, connection=connection, serializer=JSONSerializer, **TIMES)
+    # Retries with a pause are the scheduler's work. It has the worker's name too, and so gets its predecessor's lock.
+    worker.scheduler = RQScheduler([queue], connection=connection, serializer=JSONSerializer, name=name)
+    worker.scheduler.acquire_locks(auto_start=True)
+    worker.work()
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1] if len(sys.argv) > 1 else socket.gethostname())
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        sys.exit(f"Redis is gone ({error}); starting afresh")

@@ -1,0 +1,182 @@
+"""python -m dsproj.local.commands up [service …] | down | states | running: what host/local.py asks of the venv."""
+
+import hashlib
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+from dsproj.errors import Problem
+from dsproj.files import replace_text
+from dsproj.host import places
+from dsproj.host.local import of_system
+from dsproj.host.ports import free_port, port_is_free
+from dsproj.local import health, processes, supervision
+from dsproj.report import Report, Stopwatch, serve
+from dsproj.settings import PROJECT, ROOM, Settings, addresses, change, read
+
+PATIENCE = 180  # seconds until a service that has not become healthy is reported
+SHORT_PATIENCE = 8  # the same for one that keeps ending
+FULL = 20_000_000  # bytes that a disk has left at the most when it is called full
+
+
+def up(report: Report, *services: str) -> None:
+    """Start some services, or all of them, and wait until they are healthy; see Engine.start."""
+    settings = Settings()
+    names = [name for service in services or [""] for name in places.process_names(settings, service)]
+    ensure_supervisord(settings, report)
+    if not services:
+        stop_surplus_workers(settings, report)
+    bring_up(names, settings, report, empty=bool(services))
+
+
+def down(report: Report) -> bool:
+    """Stop everything; False where nothing ran."""
+    not_from_inside()
+    stopped = supervision.stop_all(report)
+    processes.end_leftovers(report)
+    return stopped
+
+
+def running(report: Report) -> list[str]:
+    """The services that have a process."""
+    return sorted({places.service_of(name) for name, process in supervision.processes().items() if process["pid"]})
+
+
+def states(report: Report) -> list[dict[str, Any]]:
+    """The fields of engine.State for every process."""
+    settings = Settings()
+    os.environ.update(addresses(settings))
+    known = supervision.processes()
+    return [state(name, settings, known.get(name)) for name in places.listed(settings, known)]
+
+
+def state(name: str, settings: Settings, process: health.Process | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"service": (service := places.service_of(name)), "name": name}
+    if process is None:
+        return found
+    reason = health.wrong(name, settings, process)
+    found |= {"health": "unhealthy" if reason else "healthy", "reason": reason or ""}
+    if process["pid"]:
+        found |= {"pid": str(process["pid"]), "seconds": process["now"] - process["start"], "running": True}
+    if service in places.PORTS:
+        found["port"] = str(settings.port(places.PORTS[service]))
+    return found
+
+
+def bring_up(names: list[str], settings: Settings, report: Report, empty: bool) -> None:
+    """Start processes and wait until they are healthy; with `empty`, an answer of this_postgres will do."""
+    known = supervision.processes()
+    stopped = [name for name in names if not health.is_alive(known.get(name))]
+    check_ports(stopped, settings)
+    for name in stopped:
+        if name in known:  # waiting for its next try
+            supervision.stop(name)
+        supervision.start(name)
+    os.environ.update(addresses(settings))
+    watch, waiting = Stopwatch(), list(names)
+    while waiting:
+        known = supervision.processes()
+        for name in list(waiting):
+            reason = health.wrong(name, settings, known.get(name), empty)
+            if reason is None:
+                waiting.remove(name)
+                report.done(name.removesuffix("_1"), "healthy", watch.seconds)
+            elif watch.seconds > (PATIENCE if health.is_alive(known.get(name)) else SHORT_PATIENCE):
+                raise failure(name, reason)
+        if waiting:
+            report.doing("waiting for " + " ".join(waiting))
+            time.sleep(0.1)
+
+
+def failure(name: str, reason: str) -> Problem:
+    """What a person needs to see of a process that is not healthy: the end of its log, repetitions once."""
+    log = places.LOGS / f"{name}.log"
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:] if log.exists() else []
+    if shutil.disk_usage(places.STATE).free < FULL:
+        reason = "the disk is full"
+    what = f"{name} is not healthy: {reason}. The end of .local/logs/{name}.log:"
+    return Problem(what, places.AGAIN, [line[:200] for line, _ in itertools.groupby(lines)])
+
+
+def stop_surplus_workers(settings: Settings, report: Report) -> None:
+    for name in sorted(supervision.processes().keys() - places.process_names(settings)):
+        if name.startswith("this_worker_"):
+            supervision.stop(name)
+            report.done(name, "stopped")
+
+
+def ensure_supervisord(settings: Settings, report: Report) -> None:
+    """Have a supervisord that runs with the present settings; ends what a killed one has left."""
+    noted = places.RUN / "fingerprint"
+    if supervision.answers():
+        if noted.exists() and noted.read_text() == fingerprint():
+            return
+        not_from_inside()
+        report.done("settings", "changed since the start; restarting")
+        supervision.stop_all(Report())
+    else:
+        processes.end_leftovers(report)
+        settle_ports(settings, report)
+    check_ports(places.process_names(settings), settings)
+    supervision.start_supervisord()
+    replace_text(noted, fingerprint())
+
+
+def not_from_inside() -> None:
+    """A restart ends JupyterLab's terminals, and this command with them."""
+    if os.environ.get(places.MARKER) == places.marker():
+        raise Problem("This would stop JupyterLab, in whose terminal it runs: use a terminal outside.")
+
+
+def fingerprint() -> str:
+    """Changes when running servers should be restarted: with the settings, the folder's place or these files."""
+    folders = (PROJECT / "local").glob("*"), ROOM.rglob("*.py"), (ROOM / "jupyter").rglob("*.json")
+    files = {PROJECT / "config" / "jupyter.env", places.STAMP, *itertools.chain(*folders)}
+    values = {name: value for name, value in read(PROJECT / ".env").items() if name != "WORKERS"}
+    digest = hashlib.sha256(f"{PROJECT}\n{places.marker()}\n{values}\n".encode())
+    for file in sorted(file for file in files if file.is_file()):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def check_ports(names: list[str], settings: Settings) -> None:
+    """Say which variables to change where other programs have the ports; all of them at once."""
+    taken, lines = set(places.ports(settings).values()), []
+    for name in names:
+        if (variable := places.PORTS.get(name)) and not port_is_free(port := settings.port(variable)):
+            taken.add(other := free_port(port + 1, taken))
+            lines.append(f"Port {port} of {name} is taken by another program. Write {variable}={other} into .env.")
+    if lines:
+        raise Problem("\n".join(lines), places.AGAIN)
+
+
+def settle_ports(settings: Settings, report: Report) -> None:
+    """Before the very first start nobody knows the ports yet: a busy one gives way to the next that is free."""
+    if places.POSTGRES.exists() or settings.is_for_once:
+        return
+    taken = set(places.ports(settings).values())
+    for name, port in places.ports(settings).items():
+        if not port_is_free(port):
+            taken.add(other := free_port(port + 1, taken))
+            change({name: other})
+            settings[name] = str(other)
+            report.done("ports", f"{port} is busy: {name}={other} in .env")
+
+
+def main(report: Report, command: str, *words: str) -> Any:
+    """What the command returns. Raises Problem, for whatever goes wrong."""
+    try:
+        commands: dict[str, Callable[..., Any]] = {"up": up, "down": down, "running": running, "states": states}
+        return commands[command](report, *words)
+    except supervision.REFUSALS as error:
+        what = f"supervisord answers with an error ({error}); start afresh"
+        raise Problem(what, "make down up ENGINE=local") from None
+    except OSError as error:
+        raise of_system(error) from None
+
+
+if __name__ == "__main__":
+    serve(main)

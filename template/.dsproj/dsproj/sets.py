@@ -1,0 +1,89 @@
+"""The project's data sets, as docker/postgres/datasets/*.env declares them: a file in data/, its table, its sources."""
+# What makes and fills the table is the SQL file beside the .env file, or the one that SEED_SQL names: initdb.sql for
+# the data set that the project began with.
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsproj.errors import Problem
+from dsproj.files import replace_text
+from dsproj.settings import PROJECT
+
+
+def shown(path: Path) -> str:
+    """A path of the project as people type it there."""
+    return path.relative_to(PROJECT).as_posix()
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One data set; file and sample are names in data/, "" where there is none."""
+
+    env: Path
+    table: str
+    file: str
+    sample: str
+    checksum: str  # SHA-256 of the file, "" where it is not known yet
+    sources: tuple[str, ...]  # paths or links, tried in turn
+    sql: Path
+
+    @property
+    def is_first(self) -> bool:
+        """Is it the one that the project began with?"""
+        return self.sql != self.env.with_suffix(".sql")
+
+    @property
+    def path(self) -> Path:
+        """Where the file is, or belongs."""
+        return PROJECT / "data" / self.file
+
+    @property
+    def is_written(self) -> bool:
+        """Does the SQL file say anything? One with nothing but comments is a placeholder."""
+        return has_statements(self.sql)
+
+
+def has_statements(path: Path) -> bool:
+    """Is there an SQL file at the path, with more in it than comments?"""
+    return path.exists() and bool(re.search(r"^(?!\s*--)\s*\S", path.read_text(encoding="utf-8"), re.M))
+
+
+def read(env: Path) -> DataSet:
+    """The data set of one .env file, which is written as a shell would take it."""
+    try:
+        words = shlex.split(env.read_text(encoding="utf-8"), comments=True)
+        values = {name: value for name, _, value in (word.partition("=") for word in words)}
+        table, file = values["SEED_TABLE"], values["SEED_FILE"]
+        sample, checksum, sql = (values.get(f"SEED_{name}", "") for name in ("SAMPLE", "SHA256", "SQL"))
+        sources = tuple(shlex.split(values.get("SEED_SOURCES", "")))
+        script = Path(os.path.normpath(env.parent / sql)) if sql else env.with_suffix(".sql")
+        return DataSet(env, table, file, sample, checksum, sources, script)
+    except (ValueError, KeyError) as error:
+        raise Problem(f"{shown(env)} is no valid file of settings: {error}", "mend it, then: make up") from None
+
+
+def data_sets() -> list[DataSet]:
+    """All that are declared, the one that the project began with first."""
+    folder = PROJECT / "docker" / "postgres" / "datasets"
+    try:
+        names = sorted(os.listdir(folder))
+        found = [read(folder / name) for name in names if name.endswith(".env")]
+    except FileNotFoundError as error:
+        if Path(error.filename) != folder:
+            raise
+        return []
+    except PermissionError as error:
+        what = f"{shown(Path(error.filename))} may not be read by the server; allow it"
+        raise Problem(what, "chmod -R a+rX docker/postgres") from None
+    return sorted((each for each in found if each.table), key=lambda each: not each.is_first)
+
+
+def note_checksum(env: Path, checksum: str) -> None:
+    """Write the checksum into an .env file that has none, so that a clone can check what it fetches."""
+    text = env.read_text(encoding="utf-8")
+    replace_text(env, text.replace("\nSEED_SHA256=\n", f"\nSEED_SHA256={checksum}\n"))
