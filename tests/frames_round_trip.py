@@ -1,4 +1,7 @@
-"""Values of every type from PostgreSQL to a DataFrame and back. Run inside a project; see test_frames.py."""
+"""Values of every type from PostgreSQL to a DataFrame and back, and any frame through the cache.
+
+Run inside a project; see test_frames.py.
+"""
 
 import datetime
 import decimal
@@ -13,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lib.cache import connect_to_redis, get, put
 from lib.postgres import connect_to_postgres, read_frame, transaction, write_frame
 
 text = st.text(st.characters(blacklist_characters="\x00", blacklist_categories=["Cs"])) | st.sampled_from(
@@ -183,9 +187,109 @@ def threads():
         assert list(found) == lengths
 
 
+def optional(values, **options):
+    return lambda n: st.lists(st.none() | values, min_size=n, max_size=n).map(lambda items: pd.Series(items, **options))
+
+
+def plain_array(values, dtype):
+    return lambda n: st.lists(values, min_size=n, max_size=n).map(lambda items: pd.Series(items, dtype=dtype))
+
+
+def categories(values):
+    codes = lambda size, n: st.lists(st.integers(-1, size - 1), min_size=n, max_size=n)  # noqa: E731
+    return lambda n: st.lists(values, unique=True, max_size=4).flatmap(
+        lambda kinds: st.builds(
+            lambda chosen, ordered: pd.Series(pd.Categorical.from_codes(chosen, kinds, ordered)),
+            codes(len(kinds), n),
+            st.booleans(),
+        )
+    )
+
+
+# What a person may have in a frame: kept, all of it.
+CACHED = {
+    "Int64": optional(st.integers(-(2**63), 2**63 - 1), dtype="Int64"),
+    "int8": plain_array(st.integers(-128, 127), "int8"),
+    "float64": plain_array(st.floats(), "float64"),
+    "bool": plain_array(st.booleans(), "bool"),
+    "boolean": optional(st.booleans(), dtype="boolean"),
+    "str": optional(text, dtype="str"),
+    "string": optional(text, dtype="string"),
+    "datetime64[s]": optional(moments.map(lambda moment: moment.replace(microsecond=0)), dtype="datetime64[s]"),
+    "zoned": optional(
+        st.datetimes(datetime.datetime(1900, 1, 1), datetime.datetime(2100, 1, 1)).map(
+            lambda moment: moment.replace(tzinfo=datetime.UTC)
+        ),
+        dtype="datetime64[us, Europe/Berlin]",
+    ),
+    "timedelta64": optional(st.timedeltas(datetime.timedelta(-10000), datetime.timedelta(10000)), dtype="m8[us]"),
+    "categories of text": categories(text),
+    "categories of numbers": categories(st.integers(-(2**60), 2**60)),
+    "categories of dates": categories(st.dates()),
+    "dates": optional(st.dates(), dtype=object),
+    "decimals": optional(st.decimals(-(10**25), 10**25, places=6), dtype=object),
+    "times": optional(st.times(), dtype=object),
+    "intervals": optional(st.timedeltas(datetime.timedelta(-10000), datetime.timedelta(10000)), dtype=object),
+    "uuids": optional(st.uuids(), dtype=object),
+    "bytes": optional(st.binary(), dtype=object),
+    "text objects": optional(text, dtype=object),
+    "lists": optional(st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), max_size=3), dtype=object),
+}
+# What may be refused, but never changed.
+odd = st.one_of(
+    *(st.none(), st.booleans(), st.integers(), st.floats(), text, st.dates(), st.times(), moments, st.uuids(), numbers),
+    *(st.binary(), st.timedeltas(), st.sets(st.integers()), st.tuples(st.integers()), st.complex_numbers()),
+    *(st.lists(st.none() | st.integers() | st.floats()), st.dictionaries(text, st.integers(), max_size=2)),
+    *(st.just(value) for value in (pd.NaT, pd.NA, np.int64(1), np.float32(1), pd.Timestamp(0), decimal.Decimal("NaN"))),
+    st.datetimes(timezones=st.timezones()),
+)
+names = st.none() | text | st.integers(-9, 9)
+
+
+@st.composite
+def frames(draw):
+    """(a frame, is all of it of kinds that have to be kept?)"""
+    n = draw(st.integers(0, 4))
+    kinds = draw(st.lists(st.sampled_from(sorted(CACHED)), max_size=4))
+    columns = [draw(CACHED[kind](n)) for kind in kinds]
+    if strange := draw(st.integers(0, 3)) == 0:
+        columns.append(pd.Series(draw(st.lists(odd, min_size=n, max_size=n)), dtype=object))
+    df = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(n))
+    df.columns = draw(st.lists(text, min_size=len(columns), max_size=len(columns)))
+    levels = draw(st.lists(st.sampled_from(sorted(set(CACHED) - {"lists"})), max_size=2))
+    found = [
+        pd.Index(series, dtype=series.dtype, name=draw(names)) for series in (draw(CACHED[kind](n)) for kind in levels)
+    ]
+    if found:
+        df.index = found[0] if len(found) == 1 else pd.MultiIndex.from_arrays(found)
+    else:
+        df.index = pd.RangeIndex(5, 5 + 2 * n, 2, name=draw(names))
+    return df, not strange
+
+
+@settings(max_examples=int(sys.argv[1]) * 5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(frames())
+def cached(drawn):
+    df, ordinary = drawn
+    try:
+        put("round_trip", df)
+    except TypeError as error:
+        assert not ordinary, error
+        assert "put('round_trip'" in str(error) and "column" in str(error), error
+        return
+    found = get("round_trip")
+    pd.testing.assert_frame_equal(found, df)
+    for place in range(df.shape[1]):
+        if pd.api.types.is_object_dtype(df.dtypes.iloc[place]):
+            before, after = (frame.iloc[:, place].tolist() for frame in (df, found))
+            assert [*map(type, before)] == [*map(type, after)], (before, after)
+
+
 odd_values()
 odd_frames()
 threads()
+cached()
+connect_to_redis().delete("round_trip")
 con, cur = connect_to_postgres()
 columns = ", ".join(f"c{number} {kind}" for number, kind in enumerate(TYPES))
 for table in ("round_trip", "round_trip_back"):

@@ -1,4 +1,4 @@
-"""read_frame and write_frame lose nothing: every type, both ways, on a real PostgreSQL. And the benchmarks work."""
+"""No frame loses anything: every type through PostgreSQL and back, any frame through the cache. And the benchmarks work."""
 
 import shutil
 import sys
@@ -22,7 +22,7 @@ def test_every_type_makes_the_round_trip(project, tmp_path):
     python = project.path / ".local" / "venv" / "bin" / "python"
     checked("uv", "pip", "install", "--quiet", "--python", python, "--target", tmp_path / "more", "hypothesis")
     script = shutil.copy(ROOT / "tests" / "frames_round_trip.py", tmp_path)
-    path = f"PYTHONPATH={project.path}:{tmp_path / 'more'}"
+    path = f"PYTHONPATH={project.path}:{project.path / '.dsproj'}:{tmp_path / 'more'}"
     assert "kept" in project.run("env", path, "python", script, "60")
 
 

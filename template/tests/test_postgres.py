@@ -1,170 +1,32 @@
-import os
-from datetime import UTC, date, datetime
-from decimal import Decimal
-
 import pandas as pd
-import psycopg2
 import pytest
 
-from lib import postgres
-from lib.postgres import (
-    connect_to_postgres,
-    encode_target,
-    encode_targets,
-    read_frame,
-    write_frame,
-)
+from lib.postgres import connect_to_postgres, encode_target, encode_targets, read_frame, write_frame
 
 CODING = {"label": "label", "codes": {"no": 0, "yes": 1}}
 
 
-def targets(table):
-    return read_frame(f"SELECT target FROM {table} ORDER BY _id")["target"].tolist()
-
-
-def test_one_connection_serves_all_callers():
-    con, cur = connect_to_postgres()
-    cur.execute("SELECT 1 AS one")
-    assert cur.fetchone() == {"one": 1}
-    assert connect_to_postgres()[0] is con
-
-
-def test_an_error_does_not_spoil_the_connection_for_the_next_caller():
+def test_rows_go_by_name_and_by_position(table: str) -> None:
     _, cur = connect_to_postgres()
-    with pytest.raises(psycopg2.Error):
-        cur.execute("nonsense")
-    _, cur = connect_to_postgres()
-    cur.execute("SELECT 1")
+    cur.execute(f"SELECT _id, label FROM {table} WHERE _id = %s", [2])
+    row = cur.fetchone()
+    _id, label = row
+    assert (_id, label, row["label"]) == (2, "yes", "yes")
 
 
-def test_a_lost_connection_is_replaced():
-    con, _ = connect_to_postgres()
-    with psycopg2.connect("") as other, other.cursor() as cur:
-        cur.execute("SELECT pg_terminate_backend(%s)", [con.info.backend_pid])
-    assert read_frame("SELECT 1 AS one")["one"].tolist() == [1]
-
-
-def test_a_forked_child_gets_a_connection_of_its_own():
-    con, cur = connect_to_postgres()
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if connect_to_postgres()[0] is not con else 1)
-    assert os.waitpid(child, 0)[1] == 0
-    cur.execute("SELECT 1")  # the parent's still works
-
-
-def test_a_wrong_password_is_said_at_once(monkeypatch):
-    monkeypatch.setattr(postgres, "_connections", postgres._Connections())
-    monkeypatch.setenv("PGPASSWORD", "wrong")
-    with pytest.raises(postgres.PostgresUnavailable, match="refused the connection"):
-        connect_to_postgres()
-
-
-def test_a_missing_server_is_said_with_the_command_that_starts_it(monkeypatch):
-    monkeypatch.setattr(postgres, "_connections", postgres._Connections())
-    monkeypatch.setattr(postgres, "WAIT_SECONDS", 1)
-    monkeypatch.setenv("PGPORT", "1")
-    with pytest.raises(postgres.PostgresUnavailable, match="make up"):
-        connect_to_postgres()
-
-
-def test_encode_one_row(table):
+def test_encode_one_row(table: str) -> None:
     assert encode_target(2, table=table, **CODING) == 1
     assert encode_target(10, table=table, **CODING) is None
-    assert targets(table) == [pd.NA, 1, pd.NA, pd.NA, pd.NA]
-
-
-def test_encode_says_what_is_wrong(table):
-    with pytest.raises(KeyError, match="_id 99"):
+    with pytest.raises(KeyError):
         encode_target(99, table=table, **CODING)
-    with pytest.raises(ValueError, match="'yes'"):
-        encode_target(2, table=table, label="label", codes={"no": 0})
-    if postgres.LABEL is None:
-        with pytest.raises(ValueError, match="Set LABEL"):
-            encode_targets(1, 2)
 
 
-def test_encode_a_range_as_often_as_one_likes(table):
-    for _ in range(2):
-        assert encode_targets(2, 10, table=table, **CODING) == 3
-        assert targets(table) == [pd.NA, 1, 0, pd.NA, pd.NA]
+def test_encode_a_range(table: str) -> None:
+    assert encode_targets(2, 11, table=table, **CODING) == 3
+    assert read_frame(f"SELECT target FROM {table} ORDER BY _id")["target"].tolist() == [pd.NA, 1, pd.NA, 0]
 
 
-def test_a_frame_keeps_its_types_and_values(table):
-    df = pd.DataFrame(
-        {
-            "whole": pd.array([2**53 + 1, None], dtype="Int64"),
-            "flag": pd.array([True, None], dtype="boolean"),
-            "fraction": [0.1, None],
-            "exact": [Decimal("1.10"), None],
-            "words": ['tab\t, "quotes"\r\nand lines', ""],
-            "missing": ["NULL", None],
-            "day": [date(2024, 2, 29), None],
-            "moment": pd.Series([datetime(2024, 2, 29, 12), None], dtype="datetime64[us]"),
-            "instant": pd.Series([datetime(2024, 2, 29, 12, tzinfo=UTC), None], dtype="datetime64[us, UTC]"),
-            "list": [[1, None], None],
-            "json": [{"a": [1.5, None]}, None],
-            "bytes": [b"\x00\xff", None],
-        }
-    )
-    assert write_frame(df, table, if_exists="replace") == 2
+def test_a_frame_comes_back(table: str) -> None:
+    df = pd.DataFrame({"number": pd.array([1, None], dtype="Int64"), "words": ["", None]})
+    write_frame(df, table, if_exists="replace")
     pd.testing.assert_frame_equal(read_frame(f"SELECT * FROM {table}"), df)
-    write_frame(df, table, if_exists="append")
-    assert len(read_frame(f"SELECT * FROM {table}")) == 4
-
-
-@pytest.mark.parametrize(
-    ("df", "error", "message"),
-    [
-        (pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "repeated"),
-        (pd.DataFrame([[1, 2]], columns=["a", 7]), TypeError, "7 is not text"),
-        (pd.DataFrame([[1]], columns=["é" * 32]), ValueError, "63 bytes"),
-        (pd.DataFrame({"a": [1]}, index=pd.Index([1], name="key")), ValueError, "reset_index"),
-        (pd.DataFrame({"a": [1, "one"]}, dtype=object), TypeError, "'a' mixes"),
-        (pd.DataFrame({"a": [object()]}), TypeError, "'a' holds"),
-        (pd.DataFrame({"a": [1j]}), TypeError, "complex"),
-        (pd.DataFrame({"b": ["fine"], "a": ["x\x00y"]}), ValueError, "'a' holds a NUL"),
-        (pd.DataFrame({"a": [["x\x00y"]]}), ValueError, "'a' holds a NUL"),
-        (pd.DataFrame([[1]], columns=["a\x00b"]), ValueError, "holds a NUL"),
-    ],
-)
-def test_what_a_table_cannot_hold_is_said(df, error, message, table):
-    with pytest.raises(error, match=message):
-        write_frame(df, table, if_exists="replace")
-    assert len(targets(table)) == 5
-
-
-def test_an_empty_table_gives_a_frame_with_its_types(table):
-    empty = read_frame(f"SELECT * FROM {table} WHERE false")
-    assert empty.empty and empty.dtypes.astype(str).tolist() == ["Int64", "str", "Int64"]
-    assert write_frame(empty, table, if_exists="append") == 0
-
-
-def test_a_value_longer_than_what_is_parsed_at_a_time(table):
-    long = pd.DataFrame({"label": ["line\n" * 2_000_000, None], "_id": [20, 21]})
-    write_frame(long, table, if_exists="append")
-    found = read_frame(f"SELECT label, _id FROM {table} WHERE _id >= 20 ORDER BY _id")
-    assert found["label"][0] == long["label"][0] and found["label"].isna()[1]
-
-
-def test_a_frame_is_written_whole_or_not_at_all(table):
-    df = pd.DataFrame({"_id": [20, 1], "label": ["new", "the key 1 is taken"]})
-    with pytest.raises(psycopg2.IntegrityError):
-        write_frame(df, table, if_exists="append")
-    with pytest.raises(ValueError, match="exists"):
-        write_frame(df, table)
-    assert len(targets(table)) == 5
-
-
-def test_parameters_are_values_and_never_sql(table):
-    name = "yes'; DROP TABLE nothing; --"
-    assert read_frame(f"SELECT * FROM {table} WHERE label = %s", [name]).empty
-    assert len(read_frame(f"SELECT * FROM {table} WHERE label = %(label)s", {"label": "yes"})) == 2
-
-
-def test_reading_leaves_an_open_transaction_open(table):
-    con, cur = connect_to_postgres()
-    cur.execute(f"DELETE FROM {table}")
-    assert read_frame(f"SELECT * FROM {table}").empty
-    con.rollback()
-    assert len(targets(table)) == 5

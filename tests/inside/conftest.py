@@ -1,0 +1,24 @@
+"""Tests of what the kernels' part of the machine room does, run inside a project; see ../test_inside.py.
+
+They use the project's own servers, in tables and keys of their own that they remove again.
+"""
+
+from uuid import uuid4
+
+import pytest
+
+
+@pytest.fixture
+def table():
+    """A table of five labelled rows with a gap in its keys, whatever the project's data set is."""
+    from lib.postgres import connect_to_postgres
+
+    name = f"test_{uuid4().hex[:12]}"
+    con, cur = connect_to_postgres()
+    cur.execute(f"CREATE TABLE {name} (_id integer PRIMARY KEY, label text, target smallint)")
+    cur.execute(f"INSERT INTO {name} VALUES (1, 'no'), (2, 'yes'), (3, 'no'), (10, NULL), (11, 'yes')")
+    con.commit()
+    yield name
+    con, cur = connect_to_postgres()
+    cur.execute(f"DROP TABLE IF EXISTS {name}")
+    con.commit()
