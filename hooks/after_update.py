@@ -1,45 +1,39 @@
 """What an update has done to the project, in a few lines: run by Copier once, as a migration, in the project's folder.
 
 `python hooks/after_update.py`. Copier demands a clean tree before an update, so what git calls changed now is the update's
-doing. Nothing is restarted and nothing is undone here. Standard library only, and it never fails the update.
+doing. Nothing is restarted. A file of the template's that has gone, and that the user had edited, is put back or kept
+beside. It never fails the update.
 """
 
+from __future__ import annotations
+
 import shlex
-import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
-INFRASTRUCTURE = ("docker/", "local/", "docker-compose.yml", ".env.example")
+import yaml
+
+# The parent, as in __main__.py: a module here can then bear any name.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from hooks import first_layout  # noqa: E402
+from hooks.edited import edited, git, keep, render_old, settle  # noqa: E402
+from hooks.project import Project  # noqa: E402
+
+INFRASTRUCTURE = ("docker/", "local/", ".dsproj/", "docker-compose.yml", ".env.example")
 PORTS = ("JUPYTER_PORT", "MONITOR_PORT")
+NAMED = 4  # files of the template's, gone and not edited: more are counted
 
 
-def git(*arguments):
-    """What a git command prints; "" where it fails."""
-    command = ["git", "-c", "core.quotePath=false", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, errors="replace").stdout
-
-
-def changes():
+def changes() -> dict[str, str]:
     """{path from here: two letters of `git status`}"""
     prefix = git("rev-parse", "--show-prefix").strip()
     entries = git("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", ".").split("\0")
     return {entry[3:].removeprefix(prefix): entry[:2] for entry in entries if entry}
 
 
-def pairs(text, separator):
-    """The lines "name<separator>value" of a text as a dict."""
-    found = (line.partition(separator) for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return {name.strip(): value.strip().strip("'\"") for name, _, value in found}
-
-
-def content(path):
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
-def report():
+def report() -> list[str]:
     """The lines for the user."""
     changed = changes()
     if not changed:
@@ -48,49 +42,76 @@ def report():
     unmerged = sorted(path for path, state in changed.items() if "U" in state or state in ("AA", "DD"))
     for path in unmerged:
         lines.append(
-            f"CONFLICT in {path}: your lines and the template's stand between <<<<<<< and >>>>>>>; "
+            settle(path)
+            or f"CONFLICT in {path}: your lines and the template's stand between <<<<<<< and >>>>>>>; "
             f"edit it, then: git add {shlex.quote(path)}"
         )
     for path in sorted(path for path in changed if path.endswith(".rej")):
         lines.append(f"CONFLICT: {path} holds lines of yours that found no place; put them in, then delete it")
-    for path in sorted(path for path, state in changed.items() if "D" in state and path not in unmerged):
-        lines.append(f"REMOVED: the template has no {path} any more; to keep yours: git restore {shlex.quote(path)}")
+    lines += removals(sorted(path for path, state in changed.items() if "D" in state and path not in unmerged))
     lines += [*settings(), *infrastructure(changed)]
     return lines
 
 
-def settings():
+def removals(gone: list[str]) -> list[str]:
+    """Keep the edits in files that the template has given up, and move what has another place now; the lines to say."""
+    if not gone:
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        old = Path(folder)
+        is_known = render_old(old)
+        mine = edited(gone, old) if is_known else []
+        lines, done = first_layout.move(gone, mine, old)
+    lines += [keep(path) for path in mine if path not in done]
+    others = [path for path in gone if path not in mine and path not in done]
+    if not is_known:
+        lines += [
+            f"REMOVED: the template has no {path} any more; to keep yours: git restore {shlex.quote(path)}"
+            for path in others
+        ]
+    elif others:
+        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        lines.append(
+            f"REMOVED, as the template has them no more and you had not edited them: {', '.join(others[:NAMED])}{more}"
+        )
+    return lines + first_layout.users_of(gone) + (first_layout.left_to_do() if first_layout.SEED in gone else [])
+
+
+def settings() -> list[str]:
     """Answers whose effect stands in .env, which belongs to this machine and is not touched."""
-    lines, env = [], pairs(content(".env"), "=")
-    before, now = pairs(git("show", "HEAD:./.env.example"), "="), pairs(content(".env.example"), "=")
+    lines, reader = [], Project(Path.cwd()).module("settings")
+    env, now = reader.read(Path(".env")), reader.read(Path(".env.example"))
+    before = reader.parse(git("show", "HEAD:./.env.example"))
     for name in PORTS:
         if name in env and before.get(name) != now.get(name) != env[name]:
             lines.append(
                 f".env keeps {name}={env[name]}; for the new one write {name}={now[name]} there, then: make up"
             )
-    before, now = (
-        pairs(text, ": ") for text in (git("show", "HEAD:./.copier-answers.yml"), content(".copier-answers.yml"))
-    )
-    engine = now.get("stack")
-    if before.get("stack") != engine and engine in ("docker", "local") and env.get("ENGINE", engine) != engine:
-        lines.append(
-            f".env keeps ENGINE={env['ENGINE']}; to change over, data included: make backup && make down, "
-            f"write ENGINE={engine} there, then: make up && make restore FILE=backups/…"
-        )
+    former = yaml.safe_load(git("show", "HEAD:./.copier-answers.yml")) or {}
+    engine = Project(Path.cwd()).answers.get("stack")
+    if env and former.get("stack") != engine and engine in ("docker", "local"):
+        kept = reader.Settings(env).engine
+        if kept != engine:
+            lines.append(
+                f".env keeps ENGINE={kept}; to change over, data included: make backup && make down, "
+                f"write ENGINE={engine} there, then: make up && make restore FILE=backups/…"
+            )
     return lines
 
 
-def infrastructure(changed):
+def infrastructure(changed: dict[str, str]) -> list[str]:
     if any(path.startswith(INFRASTRUCTURE) for path in changed):
         return ["The infrastructure has changed. Nothing was restarted; when it suits you: make up"]
     return []
 
 
-def main():
+def main() -> None:
     try:
         lines = report()
-    except OSError as error:
-        lines = [f"git could not be asked what has changed: {error}"]
+    except Exception as error:  # whatever it is, the update itself has been done
+        lines = [
+            f"What has changed could not be told ({type(error).__name__}: {error}); to see it: git status, git diff"
+        ]
     print("\n".join(["", *lines]), file=sys.stderr, flush=True)
 
 

@@ -3,8 +3,13 @@
 import os
 import shutil
 
-from conftest import PARTS, ROOT, checked
+import pytest
+from conftest import PARTS, ROOT, checked, command
 from stacks import IDENTITY
+
+# The last commit before the machine room: in a project made from it, local/ and docker/postgres/ hold what runs the servers.
+FIRST_LAYOUT = "6a5b0b3"
+IGNORED = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", ".*_cache")
 
 
 class Template:
@@ -12,16 +17,20 @@ class Template:
 
     def __init__(self, path):
         self.path = path
-        ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", ".ruff_cache")
         path.mkdir(parents=True)
-        for part in (*PARTS, "CHANGELOG.md"):
-            source = ROOT / part
-            if source.is_dir():
-                shutil.copytree(source, path / part, ignore=ignore)
-            else:
-                shutil.copy(source, path)
+        self.copy_working_tree()
         self.git("init", "--quiet", "--initial-branch=main")
         self.release("v0.1.0", "First")
+
+    def copy_working_tree(self):
+        """Put the template of the working tree in the place of what is there."""
+        for part in (*PARTS, "CHANGELOG.md"):
+            source, target = ROOT / part, self.path / part
+            if source.is_dir():
+                shutil.rmtree(target, ignore_errors=True)
+                shutil.copytree(source, target, ignore=IGNORED)
+            else:
+                shutil.copy(source, self.path)
 
     def git(self, *arguments):
         return checked("git", *arguments, cwd=self.path, env=os.environ | IDENTITY)
@@ -56,11 +65,26 @@ class Template:
         """v0.2.0: a change in each kind of file."""
         self.edit("docker-compose.yml.jinja", ("shm_size: 256m", "shm_size: 384m"))
         self.edit("lib/postgres.py.jinja", ('"""', '"""NEWS IN LIB. '))
-        self.edit("Makefile", ("check: ## lint the code", "check: ## lint all of the code"))
+        self.edit("Makefile", ("$(dsproj) check\n", "$(dsproj) check  # NEWS IN MAKE\n"))
         self.edit("docker/jupyter/requirements.txt.jinja", ("six==1.17.0", "humanize==4.12.3\nsix==1.17.0"))
-        self.edit("docker/postgres/init.sh", ("#!/usr/bin/env bash\n", "#!/usr/bin/env bash\n# NEWS IN DOCKER\n"))
+        self.edit("docker/postgres/get_data.sh", ("#!/bin/sh\n", "#!/bin/sh\n# NEWS IN DOCKER\n"))
+        self.edit(".dsproj/dsproj/names.py", ("import re\n", "import re  # NEWS IN THE ROOM\n"))
         self.edit(".env.example.jinja", ("# How much memory", "# NEWS: a variable\n# How much memory"))
         for notebook in self.find("Encode_target", ".ipynb"):
             notebook.write_text(notebook.read_text().replace("# ", "# NEWS ", 1))
         (self.path / "template/lib/news.py").write_text('"""New with this version."""\n')
         self.release("v0.2.0", "NEWS IN THE CHANGELOG")
+
+
+class FirstLayout(Template):
+    """The same, with v0.1.0 on the last commit before the machine room and v0.2.0 on the working tree's template."""
+
+    def __init__(self, path):
+        self.path = path
+        if command("git", "cat-file", "-e", f"{FIRST_LAYOUT}^{{commit}}", cwd=ROOT).returncode:
+            pytest.skip(f"this checkout has no history back to {FIRST_LAYOUT}: git fetch --unshallow")
+        checked("git", "clone", "--quiet", "--no-checkout", "--no-tags", ROOT, path)
+        self.git("checkout", "--quiet", "-B", "main", FIRST_LAYOUT)
+        self.git("tag", "v0.1.0")
+        self.copy_working_tree()
+        self.release("v0.2.0", "The machine room")

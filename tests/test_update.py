@@ -5,12 +5,13 @@ import os
 import re
 import shutil
 import sys
+import time
 
 import copier
 import nbformat
 import pytest
 import yaml
-from conftest import PARTS, PREFIX, ROOT, checked, command, wait_for
+from conftest import PARTS, PREFIX, ROOT, checked, command
 from releases import Template
 from stacks import IDENTITY, DockerStack, LocalStack
 
@@ -27,6 +28,15 @@ def template_repo(tmp_path_factory):
 
 class Used:
     """A project in which somebody works."""
+
+    def make_env(self):
+        """.env, and git's filter for notebooks, as generation and `make up` make them."""
+        code = "from dsproj.host import first_env; first_env.make('docker')"
+        checked(sys.executable, "-c", code, env=os.environ | {"PYTHONPATH": str(self.path / ".dsproj")})
+
+    def notebook(self, title):
+        """The path of a notebook by its title."""
+        return next((self.path / "ipynb").glob(f"*-{title}.ipynb"))
 
     def commit(self, message="Work"):
         self.git("add", "--all")
@@ -84,9 +94,8 @@ def generated(template_repo, tmp_path):
         data = {"project_slug": "same", "stack": "none"} | ANSWERS | answers
         options = {"defaults": True, "unsafe": True, "quiet": True, "skip_tasks": True, "vcs_ref": vcs_ref}
         copier.run_copy(str(source), project.path, data=data, **options)
-        checked(sys.executable, "local/env.py", "--engine", "docker", cwd=project.path)
         project.git("init", "--quiet", "--initial-branch=main")
-        project.git("config", "include.path", "../local/gitconfig")
+        project.make_env()
         project.commit("Generate")
         return project
 
@@ -112,16 +121,15 @@ def use(project):
     (project.path / "data/latin1.csv").write_bytes("name\nGr\xf6\xdfe\n".encode("latin-1"))
     (project.path / DATA_SET[0]).write_text("# MINE, and no table yet\nSEED_TABLE=\nSEED_FILE=\nSEED_SOURCES=\n")
     (project.path / DATA_SET[1]).write_text("-- MINE, to be written\n")
-    folder = project.path / "ipynb"
-    executed = folder / "20261122-Encode_target.ipynb"
+    executed = project.notebook("Encode_target")
     notebook = nbformat.read(executed, as_version=4)
     for count, cell in enumerate(cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.execution_count = count
         cell.outputs = [nbformat.v4.new_output("stream", text="MY OUTPUT\n")]
     notebook.cells.append(nbformat.v4.new_code_cell("my_cell = 'MY CELL'"))
     nbformat.write(notebook, executed)
-    (folder / "20261122-Develop_encoding_target_function.ipynb").unlink()
-    checked("python3", "local/new_notebook.py", "My own idea", cwd=project.path)
+    project.notebook("Develop_encoding_target_function").unlink()
+    project.make("notebook", "NAME=My own idea")
 
 
 def snapshot(project):
@@ -139,8 +147,9 @@ def check_updated(project, before, head):
         ("docker/jupyter/requirements.txt", "toolz==1.0.0", "humanize==4.12.3"),
         ("docker-compose.yml", "my_service:\n    image: redis:8", "shm_size: 384m"),
         ("README.md", "## My chapter", "Crop Yields"),
-        ("Makefile", "check:", "lint all of the code"),
-        ("docker/postgres/init.sh", "", "NEWS IN DOCKER"),
+        ("Makefile", "check:", "NEWS IN MAKE"),
+        ("docker/postgres/get_data.sh", "", "NEWS IN DOCKER"),
+        (".dsproj/dsproj/names.py", "", "NEWS IN THE ROOM"),
         ("lib/news.py", "", "New with this version"),
     ):
         assert theirs in project.text(name) and news in project.text(name), name
@@ -216,7 +225,7 @@ def test_the_last_release_updates_to_the_present_state(tmp_path, generated):
 def test_a_conflict_is_listed_with_what_to_do(generated):
     project = generated()
     project.replace("docker-compose.yml", "shm_size: 256m", "shm_size: 1g")
-    project.replace("Makefile", "check: ## lint the code", "check: ## my linter")
+    project.replace("Makefile", "$(dsproj) check\n", "my linter\n")
     project.commit()
     printed = project.update()
     for name in ("docker-compose.yml", "Makefile"):
@@ -225,16 +234,22 @@ def test_a_conflict_is_listed_with_what_to_do(generated):
     assert "shm_size: 1g" in text and "shm_size: 384m" in text
     assert set(project.git("diff", "--name-only", "--diff-filter=U").split()) == {"docker-compose.yml", "Makefile"}
     # The Makefile may be in conflict itself, so what comes next has to be possible without it.
-    done = command(sys.executable, "local/update.py", cwd=project.path, env=with_copier())
+    done = command(sys.executable, ".dsproj", "update", cwd=project.path, env=with_copier())
     assert done.returncode == 1 and "conflicts are open in: Makefile, docker-compose.yml" in done.printed
 
 
-def test_a_file_that_the_template_gives_up_is_named_with_the_way_back(generated, tmp_path):
+def test_an_edited_file_that_the_template_gives_up_is_kept_and_named(generated, tmp_path):
     template = Template(tmp_path / "template")
     project = generated(source=template.path)
     project.append("lib/cache.py", "\nMINE = 1\n")
+    project.append("local/supervisord.conf", "; MINE\n")
+    project.append("lib/postgres.py", "\n\ndef mine():\n    return 'MINE'\n")
     project.commit()
-    (template.path / "template/lib/cache.py").unlink()
+    for name in ("lib/cache.py", "local/supervisord.conf", "docker/postgres/datasets/README.md"):
+        (template.path / "template" / name).unlink()
+    # At the end of a module both have written: what the user added there stands below what is new.
+    with (template.path / "template/lib/postgres.py.jinja").open("a") as file:
+        file.write("\n\nNEWS = 1\n")
     questions = template.path / "copier.yml"
     assert 'default: "18"' in questions.read_text()
     questions.write_text(questions.read_text().replace('default: "18"', 'default: "19"'))
@@ -242,9 +257,28 @@ def test_a_file_that_the_template_gives_up_is_named_with_the_way_back(generated,
     printed = project.update()
     # A volume is of one major version: it is recorded, and stays.
     assert project.text("docker/postgres/Dockerfile").startswith("FROM postgres:18\n")
+    assert "KEPT: the template has no lib/cache.py any more; yours stays where it is" in printed
+    assert "MINE = 1" in project.text("lib/cache.py") and " D lib/cache.py" not in project.status()
+    assert "your version is local/supervisord.conf.before-update" in printed
+    assert not (project.path / "local/supervisord.conf").exists()
+    assert "; MINE\n" in project.text("local/supervisord.conf.before-update")
+    assert "?? local/supervisord.conf.before-update" in project.status()
+    assert "you had not edited them: docker/postgres/datasets/README.md\n" in printed
+    assert "MERGED: the template has written lib/postgres.py anew" in printed and "CONFLICT" not in printed
+    assert project.text("lib/postgres.py").endswith("NEWS = 1\n\n\ndef mine():\n    return 'MINE'\n")
+    assert project.git("ls-files", "--unmerged") == ""
+
+
+def test_what_goes_is_named_with_the_way_back_where_the_old_version_cannot_be_had(generated, tmp_path):
+    template = Template(tmp_path / "template")
+    project = generated(source=template.path)
+    (template.path / "template/lib/cache.py").unlink()
+    (template.path / "hooks/edited.py").write_text(
+        (template.path / "hooks/edited.py").read_text().replace("import copier\n", "raise ImportError\n", 1)
+    )
+    template.release("v0.2.0", "No cache")
+    printed = project.update()
     assert "REMOVED: the template has no lib/cache.py any more; to keep yours: git restore lib/cache.py" in printed
-    project.git("restore", "lib/cache.py")
-    assert "MINE = 1" in project.text("lib/cache.py")
 
 
 # --- make update -------------------------------------------------------------------------------------------------------
@@ -280,7 +314,7 @@ def test_make_update_refuses_uncommitted_work_and_says_what_to_do(generated):
 
 def test_a_notebook_that_was_only_run_does_not_stop_an_update(generated):
     project = generated()
-    path = project.path / "ipynb/20261122-Encode_target.ipynb"
+    path = project.notebook("Encode_target")
     notebook = nbformat.read(path, as_version=4)
     next(cell for cell in notebook.cells if cell.cell_type == "code").outputs = [
         nbformat.v4.new_output("stream", text="MY OUTPUT\n")
@@ -336,7 +370,7 @@ def test_env_follows_a_changed_mind_without_losing_a_secret(generated):
     if secrets["ENGINE"] != "local":
         assert ".env keeps ENGINE=docker" in printed
     assert project.env == secrets
-    project.make(".env")  # the first thing that `make up` does
+    project.make_env()  # the first thing that `make up` does
     assert project.env.items() >= secrets.items() and re.fullmatch("[0-9a-f]{32}", project.env["MONGO_PASSWORD"])
 
 
@@ -359,7 +393,10 @@ print(get("mine"), connect_to_mongo().mine.things.find_one()["mine"], mine())
 
 def up(project):
     """`make up` until all is healthy: how long a first start takes on a loaded machine is not the matter here."""
-    wait_for(lambda: command("make", "up", cwd=project.path).returncode == 0, 300, "a healthy stack")
+    deadline = time.monotonic() + 300
+    while (done := command("make", "up", cwd=project.path)).returncode:
+        assert time.monotonic() < deadline, done.printed
+        time.sleep(0.3)
 
 
 @pytest.mark.parametrize(
