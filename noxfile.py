@@ -1,8 +1,12 @@
 """`nox` runs the tests; `nox -s lint|tests|stack|drill|bench|docs` one session. Arguments after `--` go to pytest."""
 
 import shutil
+import tempfile
+from pathlib import Path
 
 import nox
+
+HERE = Path(__file__).parent
 
 nox.options.sessions = ["tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -20,11 +24,22 @@ def install(session, group):
 
 @nox.session
 def lint(session):
-    """ruff over this repository's Python, shellcheck and yamllint over the rest; the rendered files are linted by tests."""
+    """ruff over this repository's Python, shellcheck and yamllint over the rest, mypy over what a project gets.
+
+    The rendered files are linted by tests.
+    """
     install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("shellcheck", "--shell=bash", ".ci/run", "tests/images/build")
+    install(session, "types")
+    with tempfile.TemporaryDirectory() as folder:
+        answers = ["--data", "mongo=true", "--skip-tasks", "--trust", "--defaults", "--quiet", "--vcs-ref", "HEAD"]
+        session.run("python", "-m", "copier", "copy", *answers, ".", f"{folder}/project")
+        with session.chdir(f"{folder}/project"):
+            environment = {"MYPYPATH": f"{folder}/project:{folder}/project/.dsproj"}
+            checked = ["--package", "dsproj", "--package", "lib"]
+            session.run("mypy", "--config-file", str(HERE / "pyproject.toml"), *checked, env=environment)
     session.run(
         "yamllint", "--strict", "-d", "{extends: relaxed, rules: {line-length: {max: 900}}}", "copier.yml", ".github"
     )

@@ -18,6 +18,9 @@ sys.path.insert(0, str(ROOT))
 # The folders beside this repository that a checkout may have: real data, an engine to start.
 SHARED = ROOT.parent / "shared"
 
+# These run inside a generated project: see test_inside.py.
+collect_ignore = ["inside"]
+
 PARTS = ("copier.yml", "template", "hooks")
 
 # Compose projects carry it: two checkouts of this repository, and two workers of pytest, leave each other's stacks alone.
@@ -29,7 +32,7 @@ PREFIX = f"dsproj-test-{CHECKOUT}-{os.environ.get('PYTEST_XDIST_WORKER', 'gw')}"
 def template(tmp_path_factory):
     """The template as it is in the working tree, without git: Copier then takes no clone, and renders four times faster."""
     folder = tmp_path_factory.mktemp("template")
-    ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", ".ruff_cache")
+    ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", ".*_cache")
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
@@ -152,7 +155,7 @@ def database(engine, template, tmp_path_factory):
     copier.run_copy(
         str(template), project, data={"dataset": "none"}, defaults=True, unsafe=True, quiet=True, skip_tasks=True
     )
-    server = Server(f"{PREFIX}-database", project, folder / "files")
+    server = Server(f"{PREFIX}-database", project)
     try:
         yield server.start()
     finally:

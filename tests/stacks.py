@@ -86,11 +86,7 @@ class Stack:
 
     def notebooks(self, times=1):
         """Run all notebooks in the order in which the journal tells its story; how many there are."""
-        order = ["Examine", "Initial", "Verify", "Develop", "Encode"]
-        found = (self.path / "ipynb").glob("*.ipynb")
-        names = sorted(
-            (f"ipynb/{path.name}" for path in found), key=lambda n: order.index(n.split("-")[1].split("_")[0])
-        )
+        names = sorted(f"ipynb/{path.name}" for path in (self.path / "ipynb").glob("*.ipynb"))
         for _ in range(times):
             self.python(RUN_AND_SAVE, self.inner_port, self.env["JUPYTER_TOKEN"], *names)
         return len(names)
@@ -128,7 +124,7 @@ class DockerStack(Stack):
         container = self.compose("ps", "--quiet", "this_worker").split()
         listed = checked("docker", "top", *container[:1], "-eo", "pid,ppid,args").splitlines()[1:]
         rows = [line.split(maxsplit=2) for line in listed]
-        worker = next(pid for pid, _, words in rows if "python" in words.split()[0] and "worker.py" in words)
+        worker = next(pid for pid, _, words in rows if "python" in words.split()[0] and "dsproj.kernel.worker" in words)
         return [int(worker), *(int(pid) for pid, parent, _ in rows if parent == worker)]
 
     def worker_start(self):
@@ -146,7 +142,7 @@ class DockerStack(Stack):
 
 class LocalStack(Stack):
     kind = "local"
-    run_command = (sys.executable, "local/stack.py", "run")
+    run_command = (sys.executable, "local/stack.py", "exec")
 
     @property
     def inner_port(self):
@@ -156,7 +152,7 @@ class LocalStack(Stack):
         return checked(sys.executable, "local/stack.py", *arguments, cwd=self.path)
 
     def sql(self, query):
-        return self.stack("run", "psql", "-XAt", "-c", query).strip()
+        return self.stack("exec", "psql", "-XAt", "-c", query).strip()
 
     def rows(self):
         # A note on what stands in for MongoDB may follow the table.

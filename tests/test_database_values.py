@@ -122,7 +122,7 @@ def test_most_columns(seeded):
 @pytest.mark.parametrize(
     "bad, message",
     [
-        ("a,b\n1,x\n2,y\nthree,z\n", 'column a: "three"'),
+        ("a,b\n1,x\n2,y\nthree,z\n", 'line 4, column a, value "three": invalid input syntax for type integer'),
         ("a,b\n1,x\n2\n", "line 3"),
         ("a,b\n1,x\n2,y,z\n", "line 3"),
         ('a,b\n1,x\n2,"y\n', "broken quotes"),
@@ -136,9 +136,70 @@ def test_a_bad_row_says_where_and_nothing_is_there(database, tmp_path, bad, mess
     path.write_bytes(bad if isinstance(bad, bytes) else bad.encode())
     code, printed = database.load(path, "bad", sql)
     assert code and message in printed, printed
-    if "three" in message:
-        assert "line 4" in printed and "integer" in printed
     assert database.query("SELECT to_regclass('bad')") == [(None,)]
+
+
+# --- the SQL file ----------------------------------------------------------------------------------------------------
+
+TABLE = "CREATE TABLE t (_id int GENERATED ALWAYS AS IDENTITY, a int);\n"
+SLIPS = {
+    "a slip": ("\nALTER TABEL t;\n", 'docker/postgres/datasets/t.sql, line 3: syntax error at or near "TABEL"'),
+    "a slip in the second line": ("SELECT 1,\n  b FROM t;", 't.sql, line 3: column "b" does not exist'),
+    "an error": ("DO $$ BEGIN\nRAISE EXCEPTION 'it is Monday'; END $$;", "t.sql, lines 1 to 3: it is Monday"),
+    "in the copy": ("\n\n\\copy t (b) FROM PROGRAM './get_data.sh'", 't.sql, line 4: column "b" of relation "t" does not exist'),
+    "psql's own": ("\\set x 1\n", r"t.sql, line 2: \set: of psql's own commands a seed knows \copy"),
+    "no table": ("DROP TABLE t;", "docker/postgres/datasets/t.sql makes no table of this name"),
+    "the program": ("\\copy t (a) FROM PROGRAM 'echo 1; echo no luck >&2; exit 3'", "data/x.csv: no luck"),
+    "no program": ("\\copy t (a) FROM PROGRAM './nothing'", "./nothing: not found"),
+    "no words": ("\\copy t (a) FROM PROGRAM 'exit 3'", "data/x.csv: the program that reads it ended with 3"),
+    "a row": ("\\copy t (a) FROM PROGRAM 'echo b'", 'line 1, column a, value "b": invalid input syntax for type integer'),
+    "rows in the SQL": ("COPY t (a) FROM stdin;\n1\n2\n", 't.sql, line 3: syntax error at or near "1"'),
+    "psql's own in a line": ("SELECT 1\n  \\gset\n", r't.sql, line 3: syntax error at or near "\"'),
+    "no file": ("\\copy t (a) FROM '/nowhere.csv'", "No such file or directory"),
+    "the program, within a row": ("\\copy t (_id, a) FROM PROGRAM 'printf 1; echo no luck >&2; exit 3'", "data/x.csv: no luck"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sql, message", SLIPS.values(), ids=SLIPS.keys())
+def test_a_slip_in_the_sql_is_told_by_line(database, tmp_path, sql, message):
+    (tmp_path / "x.csv").write_text("1\n")
+    database.query("DROP TABLE IF EXISTS t")
+    database.load(tmp_path / "x.csv", "t", f"{TABLE}\\copy t (a) FROM PROGRAM './get_data.sh' csv")
+    code, printed = database.load(tmp_path / "x.csv", "t", TABLE + sql)
+    assert code == 1 and message in printed and "Traceback" not in printed, printed
+    assert "nothing was changed" in printed and "To finish: make seed TABLE=t FORCE=1" in printed
+    assert database.rows("t") == [(1,)]
+
+
+def test_what_psql_would_run_runs(database, tmp_path):
+    (tmp_path / "x.csv").write_text("a\n1\n")
+    sql = (
+        TABLE
+        + """
+CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT CASE WHEN 2 % 2 = 0 THEN 1 END; END;
+DO $$ BEGIN RAISE WARNING 'mind; the % gap', 1; END $$; -- '
+\\copy t (a) from program './get_data.sh --null "it''s"' with (format csv, header, freeze);
+-- 100 %
+\\copy t (a) from program 'echo 2'
+INSERT INTO t (a) VALUES (one() + 2);
+"""
+    )
+    database.query("DROP TABLE IF EXISTS t; DROP FUNCTION IF EXISTS one()")
+    code, printed = database.load(tmp_path / "x.csv", "t", sql)
+    assert code == 0 and "mind; the 1 gap" in printed and "t: 3 rows from data/x.csv in " in printed, printed
+    assert database.rows("t") == [(1,), (2,), (3,)]
+    code, printed = database.load(tmp_path / "x.csv", "t", sql, "once")
+    assert code == 0 and "t is loaded already: 3 rows from data/x.csv" in printed and "changed" not in printed
+    assert database.seed("ledger")[1].replace("\n", "").replace(" ", "").count('["t",3,false]') == 1
+    database.query("DROP TABLE t; DROP FUNCTION one()")
+
+
+def test_words_of_the_seed(database):
+    assert "user is a reserved word; choose another" in database.seed("vacant", "user")[1]
+    assert "dsproj_seed is a reserved word" in database.seed("vacant", "dsproj_seed")[1]
+    assert database.seed("vacant", "rye") == (0, "") and database.seed("missing") == (0, "[]")
+    assert "There are: once, replace-sample" in database.seed("twice")[1]
+    assert "no data set chosen, nothing to load" in database.seed()[1]
 
 
 # --- any table, written in any way -----------------------------------------------------------------------------------

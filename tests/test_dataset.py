@@ -3,17 +3,26 @@
 import gzip
 import http.server
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import threading
 import zipfile
+from types import SimpleNamespace
 
 import copier
 import pytest
-from conftest import checked, command
+from conftest import ROOT, checked, command
 
-from hooks.project import Project
+sys.path.insert(0, str(ROOT / "template" / ".dsproj"))
+
+from dsproj import names, sets  # noqa: E402
+from dsproj.database.explain import Attempt  # noqa: E402
+from dsproj.database.sqlfile import Step  # noqa: E402
+from dsproj.errors import Problem  # noqa: E402
+from dsproj.host import datasets, download  # noqa: E402
+from dsproj.report import Report  # noqa: E402
 
 CONTENT = b"".join(b"%d,%d\n" % (number, number * 7) for number in range(500_000))
 
@@ -65,23 +74,53 @@ def archive():
 class Engine:
     """In place of the servers: notes what it is asked for, and writes an SQL file."""
 
-    def __init__(self, project, error):
-        self.project, self.error, self.calls, self.refuse = project, error, [], False
+    def __init__(self, project):
+        self.project, self.calls, self.refuse = project, [], False
 
-    def database(self):
-        pass
+    def start(self, *services, report):
+        assert services == ("this_postgres",)
 
-    rebuild = wait_until_healthy = database
-
-    def seed(self, *words, capture=False):
+    def call(self, service, module, *words, report=None):
+        assert (service, module) == ("this_postgres", "dsproj.database.seed")
         self.calls.append(words)
-        return ""
 
-    def infer(self, words):
-        self.calls.append(("infer", *words))
+    def once(self, *words):
+        return list(words)
+
+    def variables(self, service):
+        return {}
+
+    def told(self, command, variables, report):
+        python, *words = command
+        assert words[:2] == ["-m", "dsproj.kernel.schema"]
+        self.calls.append(("infer", *words[2:]))
         if self.refuse:
-            raise self.error("")
+            raise Problem("data/x.csv: this is no table")
         (self.project / words[words.index("--sql") + 1]).write_text("CREATE TABLE x ();\n")
+        return "what was found"
+
+
+class Said(Report):
+    """What is said, kept."""
+
+    def __init__(self):
+        self.lines = []
+
+    def done(self, what, text, seconds=None):
+        self.lines.append(text)
+
+
+class Project:
+    """A project with data sets and no servers: `engine` stands in for them, `said` is what people would read."""
+
+    def __init__(self, path):
+        self.path, self.engine, self.said = path, Engine(path), Said()
+
+    def add(self, source, table=""):
+        datasets.dataset(self.engine, self.said, str(source), table)
+
+    def fetch(self):
+        datasets.dataset(self.engine, self.said)
 
 
 @pytest.fixture(scope="module")
@@ -95,16 +134,12 @@ def rendered(template, tmp_path_factory):
 
 @pytest.fixture
 def project(rendered, tmp_path, monkeypatch):
-    """A project with data sets and no servers: `dataset` is its dataset.py, `engine` what stands in for the stack."""
     made = Project(shutil.copytree(rendered, tmp_path / "project"))
-    for name in ("fetch_data", "engines"):  # of another test's project
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    made.dataset = made.module("docker/postgres/dataset.py")
-    made.engine = Engine(made.path, made.dataset.engines.StackError)
-    made.fetcher = made.dataset.fetch_set.__globals__
-    monkeypatch.setitem(made.fetcher, "RESERVE", 0)
-    monkeypatch.setattr(made.fetcher["time"], "sleep", lambda seconds: None)
-    made.add = lambda source, table="": made.dataset.add(made.engine, str(source), table, [])
+    for module in (sets, datasets):
+        monkeypatch.setattr(module, "PROJECT", made.path)
+    monkeypatch.setattr(datasets, "told", made.engine.told)
+    monkeypatch.setattr(download, "RESERVE", 0)
+    monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
     return made
 
 
@@ -131,15 +166,15 @@ def files(project):
         ("/a/; DROP TABLE x; --.csv", "drop_table_x", "DROP_TABLE_x.csv"),
     ],
 )
-def test_names_come_from_the_source(project, source, table, file):
-    assert project.dataset.table_name(source) == table
-    assert project.dataset.file_name(source, table) == file
+def test_names_come_from_the_source(source, table, file):
+    assert names.table_name(source) == table
+    assert names.file_name(source, table) == file
 
 
 @pytest.mark.parametrize("name", ["x; drop table adult", "Größe", '"x"', "9x", "x" * 64, "../x", "x\ny"])
 def test_a_table_name_is_an_identifier(project, tmp_path, name):
     (tmp_path / "x.csv").write_text("a\n1\n")
-    with pytest.raises(project.dataset.DataSetError, match="a table name is 1 to 63"):
+    with pytest.raises(Problem, match="a table name is 1 to 63"):
         project.add(tmp_path / "x.csv", name)
     assert files(project) == [] and project.engine.calls == []
 
@@ -156,17 +191,17 @@ def test_a_path_is_copied_declared_and_loaded(project, tmp_path):
     name = "it_s_a_file_touch_owned_id_HOME_s_e.csv"
     assert files(project) == ["crops.env", "crops.sql", name]
     assert [call[0] for call in project.engine.calls] == ["vacant", "infer", "once"]
-    # The same words to bash, which seed.sh is written in, as to Python.
+    # The same words to a shell, whose syntax it has, as to Python.
     script = 'set -eu; . ./docker/postgres/datasets/crops.env; printf %s "$SEED_SOURCES"; test "$SEED_TABLE" = crops'
     printed = checked("bash", "-c", script, cwd=project.path)
-    assert project.fetcher["shlex"].split(printed) == [str(tmp_path / HOSTILE)]
+    assert shlex.split(printed) == [str(tmp_path / HOSTILE)]
     assert not (project.path / "owned").exists()
     project.add(tmp_path / HOSTILE, "crops")
     assert [call[0] for call in project.engine.calls[3:]] == ["once"]
 
 
 def test_make_hands_over_what_was_typed(project, tmp_path):
-    (tmp_path / "fake").write_text('#!/bin/sh\nprintf %s "$DATASET_SOURCE|$DATASET_TABLE|$DATASET_COLUMNS" >seen\n')
+    (tmp_path / "fake").write_text('#!/bin/sh\nprintf %s "$DSPROJ_SOURCE|$DSPROJ_TABLE|$DSPROJ_COLUMNS" >seen\n')
     (tmp_path / "fake").chmod(0o755)
     source = "a 'b' \"c\" $(touch owned) $(unclosed ${x} `id` #d é.csv"
     environment = os.environ | {"COLUMNS": "80"}
@@ -195,7 +230,7 @@ def test_compressed_files_stay_so_and_are_called_so(project, tmp_path, name, end
 def test_another_file_of_the_same_name_is_not_replaced(project, tmp_path):
     (project.path / "data/crops.csv").write_text("mine\n")
     (tmp_path / "crops.csv").write_text("a\n1\n")
-    with pytest.raises(project.dataset.DataSetError, match="is there already and is another file"):
+    with pytest.raises(Problem, match="is there already and is another file"):
         project.add(tmp_path / "crops.csv")
     assert files(project) == ["crops.csv"] and (project.path / "data/crops.csv").read_text() == "mine\n"
 
@@ -205,7 +240,7 @@ def test_a_table_of_the_project_is_not_redefined(project, tmp_path):
     (tmp_path / "b.csv").write_text("a\n2\n")
     project.add(tmp_path / "a.csv", "crops")
     before = files(project)
-    with pytest.raises(project.dataset.DataSetError, match="crops is a data set of this project already"):
+    with pytest.raises(Problem, match="crops is a data set of this project already"):
         project.add(tmp_path / "b.csv", "crops")
     assert files(project) == before
 
@@ -236,8 +271,7 @@ def test_bad_input_is_one_message_and_changes_nothing(project, tmp_path, kind):
     else:
         source.write_text("neither\0fish\nnor,flesh")
         project.engine.refuse, message = True, None
-    errors = (project.dataset.DataSetError, project.dataset.FetchError, project.engine.error)
-    with pytest.raises(errors, match=message):
+    with pytest.raises(Problem, match=message):
         project.add(source)
     assert files(project) == []
 
@@ -245,16 +279,16 @@ def test_bad_input_is_one_message_and_changes_nothing(project, tmp_path, kind):
 def test_a_mended_file_is_taken_after_all(project, tmp_path):
     """The file of the project's own data set was none that can be read; initdb.sql is not written yet."""
     source = tmp_path / "crops.csv"
-    env = project.path / "docker/postgres/dataset.env"
-    text = env.read_text().replace("SEED_TABLE=", "SEED_TABLE=crops").replace("SEED_FILE=", "SEED_FILE=crops.csv")
-    env.write_text(text.replace("SEED_SOURCES=", f"SEED_SOURCES={source}"))
+    env = project.path / "docker/postgres/datasets/crops.env"
+    env.write_text(f"SEED_TABLE=crops\nSEED_FILE=crops.csv\nSEED_SQL=../initdb.sql\nSEED_SOURCES={source}\n")
     (project.path / "data/crops.csv").write_text("a\n1,2\n")
     source.write_text("a,b\n1,2\n")
     project.add(source)
-    assert (project.path / "data/crops.csv").read_text() == "a,b\n1,2\n" and files(project) == ["crops.csv"]
+    assert (project.path / "data/crops.csv").read_text() == "a,b\n1,2\n"
+    assert files(project) == ["crops.csv", "crops.env"]
     assert project.engine.calls[0][:3] == ("infer", "--file", "data/crops.csv")
     assert project.engine.calls[0][-1] == "docker/postgres/initdb.sql"
-    assert "SEED_TABLE=crops\n" in env.read_text()
+    assert "SEED_TABLE=crops\n" in env.read_text() and "SEED_SQL=../initdb.sql\n" in env.read_text()
 
 
 # --- a link ------------------------------------------------------------------------------------------------------------
@@ -270,7 +304,7 @@ def test_a_broken_download_goes_on_where_it_ended(project, archive):
 
 def test_the_next_command_goes_on_where_the_last_one_ended(project, archive):
     archive.breaks = [1000, 0, 0, 0]
-    with pytest.raises(project.dataset.FetchError, match="the connection ended after 1000 of"):
+    with pytest.raises(Problem, match="the connection ended after 1000 of"):
         project.add(f"{archive.link}/crops.csv")
     assert files(project) == ["crops.csv.info.part", "crops.csv.part"]
     archive.asked.clear()
@@ -283,7 +317,7 @@ def test_the_next_command_goes_on_where_the_last_one_ended(project, archive):
 def test_another_version_on_the_server_is_fetched_whole(project, archive, etag):
     archive.breaks = [1000, 0, 0, 0]
     archive.etag = '"one"' if etag == '"two"' else etag
-    with pytest.raises(project.dataset.FetchError):
+    with pytest.raises(Problem):
         project.add(f"{archive.link}/crops.csv")
     archive.breaks, archive.etag, archive.content = [], etag, b"a\n1\n"
     project.add(f"{archive.link}/crops.csv")
@@ -292,7 +326,7 @@ def test_another_version_on_the_server_is_fetched_whole(project, archive, etag):
 
 def test_a_download_that_is_no_table_is_kept_as_a_part_for_another_try(project, archive):
     project.engine.refuse = True
-    with pytest.raises(project.engine.error):
+    with pytest.raises(Problem):
         project.add(f"{archive.link}/crops.csv")
     assert files(project) == ["crops.csv.info.part", "crops.csv.part"]
     project.engine.refuse = False
@@ -307,15 +341,15 @@ def test_a_download_that_is_no_table_is_kept_as_a_part_for_another_try(project, 
     [("gone.csv", "404"), ("forbidden.csv", "403"), ("page.csv", "web page"), ("login.csv", "web page")],
 )
 def test_bad_answers_are_one_message_and_change_nothing(project, archive, path, message):
-    with pytest.raises(project.dataset.FetchError, match=message):
+    with pytest.raises(Problem, match=message):
         project.add(f"{archive.link}/{path}")
     assert files(project) == []
 
 
 def test_unknown_hosts_and_links_with_passwords(project):
-    with pytest.raises(project.dataset.FetchError, match="the host nosuch.invalid is not known"):
+    with pytest.raises(Problem, match="the host nosuch.invalid is not known"):
         project.add("https://nosuch.invalid/x.csv")
-    with pytest.raises(project.dataset.FetchError, match="would end up in git"):
+    with pytest.raises(Problem, match="would end up in git"):
         project.add("https://ada:secret@example.org/x.csv")
     assert files(project) == []
 
@@ -334,8 +368,8 @@ def test_a_member_of_an_archive(project, archive, tmp_path):
 
 
 def test_no_room_on_the_disk_is_said_before_anything_is_fetched(project, archive, monkeypatch):
-    monkeypatch.setitem(project.fetcher, "RESERVE", 10**18)
-    with pytest.raises(project.dataset.FetchError, match="data/ has no room: the file needs [67] MB more"):
+    monkeypatch.setattr(download, "RESERVE", 10**18)
+    with pytest.raises(Problem, match="data/ has no room: the file needs [67] MB more"):
         project.add(f"{archive.link}/crops.csv")
     assert files(project) == []
 
@@ -346,34 +380,33 @@ def test_no_room_on_the_disk_is_said_before_anything_is_fetched(project, archive
 def test_a_clone_fetches_checks_and_loads(project, archive):
     project.add(f"{archive.link}/crops.csv")
     (project.path / "data/crops.csv").unlink()
-    project.dataset.fetch(project.engine)
+    project.fetch()
     assert (project.path / "data/crops.csv").read_bytes() == CONTENT
     assert project.engine.calls[-1] == ("replace-sample",)
     (project.path / "data/crops.csv").unlink()
     archive.content = b"something else"
-    with pytest.raises(project.dataset.DataSetError):
-        project.dataset.fetch(project.engine)
+    with pytest.raises(Problem):
+        project.fetch()
     assert not (project.path / "data/crops.csv").exists()
 
 
-def test_a_clone_without_the_path_says_so(project, tmp_path, capsys):
+def test_a_clone_without_the_path_says_so(project, tmp_path):
     (tmp_path / "crops.csv").write_text("a\n1\n")
     project.add(tmp_path / "crops.csv")
     (project.path / "data/crops.csv").unlink()
     (tmp_path / "crops.csv").unlink()
-    with pytest.raises(project.dataset.DataSetError):
-        project.dataset.fetch(project.engine)
-    assert "data/crops.csv is not here; it came from" in capsys.readouterr().err
+    with pytest.raises(Problem, match="data/crops.csv is not here; it came from"):
+        project.fetch()
 
 
-def test_large_files_stay_out_of_git(project, tmp_path, capsys):
+def test_large_files_stay_out_of_git(project, tmp_path):
     with open(tmp_path / "big.csv", "wb") as file:
         file.write(b"a\n")
-        file.truncate(project.dataset.LARGEST + 1)
+        file.truncate(datasets.LARGEST + 1)
     checked("git", "init", "-q", cwd=project.path)
     for _ in range(2):
         project.add(tmp_path / "big.csv")
-    assert "data/big.csv is over 100 MB" in capsys.readouterr().out
+    assert any("data/big.csv is over 100 MB" in line for line in project.said.lines)
     assert command("git", "check-ignore", "data/big.csv", cwd=project.path).returncode == 0
     assert (project.path / ".gitignore").read_text().count("big.csv") == 1
 
@@ -381,11 +414,9 @@ def test_large_files_stay_out_of_git(project, tmp_path, capsys):
 def test_killed_after_any_step_the_same_command_finishes(project, tmp_path, monkeypatch):
     """Each write and each call is once the last thing that happens."""
     (tmp_path / "crops.csv").write_text("a\n1\n")
-    globals_of = project.dataset.add.__globals__
-    places = [(globals_of, "replace_text"), (globals_of, "forget"), (globals_of, "obtain"), (globals_of, "sha256")]
-    for place, name in places:
+    for name in ("replace_text", "forget", "obtain", "sha256"):
         for when in ("before", "after"):
-            original = place[name]
+            original = getattr(datasets, name)
 
             def die(*words, original=original, when=when, **options):
                 if when == "after":
@@ -393,7 +424,7 @@ def test_killed_after_any_step_the_same_command_finishes(project, tmp_path, monk
                 raise KeyboardInterrupt
 
             with monkeypatch.context() as patch:
-                patch.setitem(place, name, die)
+                patch.setattr(datasets, name, die)
                 with pytest.raises(KeyboardInterrupt):
                     project.add(tmp_path / "crops.csv")
             project.add(tmp_path / "crops.csv")
@@ -402,71 +433,82 @@ def test_killed_after_any_step_the_same_command_finishes(project, tmp_path, monk
                 (project.path / path).unlink()
 
 
-# --- what psql says, and what people read --------------------------------------------------------------------------------
+def test_a_broken_env_file_is_one_message(project):
+    (project.path / "docker/postgres/datasets/crops.env").write_text("SEED_TABLE='crops\n")
+    with pytest.raises(Problem, match="docker/postgres/datasets/crops.env is no valid file of settings"):
+        project.fetch()
 
-COPY = "psql:datasets/crops.sql:12: ERROR:  {}\nCONTEXT:  COPY crops, {}\n"
+
+# --- what the server says, and what people read --------------------------------------------------------------------------
+
+
+def error(code, message, context="", detail="", position=""):
+    """As psycopg2 has it."""
+    said = {"message_primary": message, "context": context, "message_detail": detail, "statement_position": position}
+    return SimpleNamespace(pgcode=code, diag=SimpleNamespace(**{name: text or None for name, text in said.items()}))
+
+
+COPY = "COPY crops, {}"
 SAID = {
     "a value": (
-        COPY.format('invalid input syntax for type integer: "19x5"', 'line 5, column year: "19x5"'),
+        error("22P02", 'invalid input syntax for type integer: "19x5"', COPY.format('line 5, column year: "19x5"')),
         ['data/crops.csv, line 5, column year, value "19x5": invalid input syntax for type integer\n', "column's type"],
     ),
     "a number out of range": (
-        COPY.format('value "99999999999" is out of range for type integer', 'line 5, column n: "99999999999"'),
+        error("22003", 'value "99999999999" is out of range for type integer', COPY.format('line 5, column n: "99999999999"')),
         ['line 5, column n, value "99999999999": value "99999999999" is out of range for type integer\n'],
     ),
     "too many values": (
-        COPY.format("extra data after last expected column", 'line 7: "a, b,c"'),
+        error("22P04", "extra data after last expected column", COPY.format('line 7: "a, b,c"')),
         ["data/crops.csv, line 7: extra data after last expected column\n", 'the row: "a, b,c"\n'],
     ),
     "an open quote": (
-        COPY.format("unterminated CSV quoted field", 'line 9: ""abc"'),
+        error("22P04", "unterminated CSV quoted field", COPY.format('line 9: ""abc"')),
         ["data/crops.csv, line 9: unterminated CSV quoted field\n"],
     ),
-    "the program": (
-        "normalise: data/crops.csv: line 3 is no UTF-8\n"
-        "psql:datasets/crops.sql:12: error: python3 ./normalise.py: child process exited with exit code 1\n",
-        ["data/crops.csv: normalise: data/crops.csv: line 3 is no UTF-8\n"],
-    ),
     "a slip in the SQL": (
-        'psql:datasets/crops.sql:4: ERROR:  syntax error at or near "TABEL"\nLINE 1: CREATE TABEL\n               ^\n',
+        error("42601", 'syntax error at or near "TABEL"', position="8"),
         ['docker/postgres/datasets/crops.sql, line 4: syntax error at or near "TABEL"\n'],
     ),
     "dependents": (
-        "psql:seed.sql:56: ERROR:  cannot drop table crops because other objects depend on it\n"
-        "DETAIL:  view a depends on table crops\nview b depends on table crops\n"
-        "HINT:  Use DROP ... CASCADE to drop the dependent objects too.\n",
-        ["view a depends on table crops\nview b depends on table crops\n"],
+        error("2BP01", "cannot drop table crops because other objects depend on it",
+              detail="view a depends on table crops\nview b depends on table crops"),
+        ["  view a depends on table crops\n  view b depends on table crops\n", "other objects depend on the table"],
     ),
     "a full disk": (
-        'psql:datasets/crops.sql:12: ERROR:  could not extend file "base/5/16500": No space left on device\n'
-        "HINT:  Check free disk space.\nCONTEXT:  COPY crops, line 100\n",
-        ["the database's disk is full; nothing was loaded", "make room, then: make seed TABLE=crops\n"],
+        error("53100", 'could not extend file "base/5/16500": No space left on device', COPY.format("line 100")),
+        ["the database's disk is full\nnothing was loaded; make room\n", "To finish: make seed TABLE=crops\n"],
+    ),
+    "a lock": (
+        error("55P03", "canceling statement due to lock timeout"),
+        ["another session uses the table\nnothing was loaded; end it", "To finish: make seed TABLE=crops\n"],
+    ),
+    "the server is shut down": (
+        error("57P01", "terminating connection due to administrator command"),
+        ["the server or the load was ended\nnothing was loaded", "To finish: make up\n"],
     ),
     "the server is gone": (
-        "psql:datasets/crops.sql:12: server closed the connection unexpectedly\n"
-        "\tThis probably means the server terminated abnormally\n\tbefore or while processing the request.\n"
-        "psql:datasets/crops.sql:12: error: connection to server was lost\n",
-        ["the server or psql was ended; nothing was loaded", "again: make up\n"],
+        error(None, "server closed the connection unexpectedly"),
+        ["the server or the load was ended\nnothing was loaded", "To finish: make up\n"],
     ),
-    "psql is gone": ("", ["the server or psql was ended; nothing was loaded", "again: make up\n"]),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("said, read", SAID.values(), ids=SAID.keys())
-def test_a_failed_load_is_explained(project, tmp_path, said, read):
-    (tmp_path / "crops.csv").write_text("a\n1\n")
-    project.add(tmp_path / "crops.csv")
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    (tools / "said").write_text(said)
-    (tools / "psql").write_text(f'#!/bin/sh\ncase "$*" in *=seed.sql*) cat {tools}/said >&2; exit 3;; esac\n')
-    (tools / "pg_isready").write_text("#!/bin/sh\n")
-    for name in ("psql", "pg_isready"):
-        (tools / name).chmod(0o755)
-    done = command(
-        "bash", "docker/postgres/seed.sh", cwd=project.path, env=os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"}
-    )
-    assert done.returncode == 1 and "line 0" not in done.printed
-    assert all(line.startswith(("seed: ", "view ")) for line in done.printed.splitlines()), done.printed
+def test_a_failed_load_is_explained(project, said, read):
+    env = project.path / "docker/postgres/datasets/crops.env"
+    env.write_text("SEED_TABLE=crops\nSEED_FILE=crops.csv\n")
+    attempt = Attempt(sets.read(env), "once", "crops.csv")
+    problem = attempt.explained(said, lost=said.pgcode is None, step=Step(3, "CREATE\nTABEL"))
     for text in read:
-        assert text in done.printed, done.printed
+        assert text in f"{problem}\n", problem
+    assert str(problem).startswith("crops: ") and "line 0" not in str(problem)
+
+
+def test_lines_that_are_skipped_count(project):
+    env = project.path / "docker/postgres/datasets/crops.env"
+    env.write_text("SEED_TABLE=crops\nSEED_FILE=crops.csv\n")
+    step = Step(3, "COPY crops FROM STDIN", program="./get_data.sh --skip 2 --trim")
+    problem = Attempt(sets.read(env), "force", "crops.csv").explained(SAID["a value"][0], False, step)
+    assert "line 7" in problem.what and "nothing was changed" in problem.what
+    assert problem.cure == "make seed TABLE=crops FORCE=1"

@@ -11,11 +11,10 @@ import sys
 import threading
 import zipfile
 
-import git
 import pytest
 from conftest import ROOT, checked, command, free_port
 
-from hooks import dataset, engine, environment, libraries, repository, schema, stack, summary
+from hooks import dataset, environment, libraries, repository, schema, stack, summary
 from hooks.outcome import Outcome
 from hooks.project import Project
 
@@ -31,16 +30,16 @@ def project(render):
 
 def test_env_is_private_random_and_made_once(project):
     one, two = project(stack="none"), project(name="other", stack="none")
-    assert environment.make(one).facts["fresh"]
+    assert environment.make(one).facts["made"].fresh
     path = one.path / ".env"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE((one.path / "config/jupyter.env").stat().st_mode) == 0o600
-    secrets = [value for name, value in one.environment.items() if name.endswith(("PASSWORD", "TOKEN"))]
+    secrets = [value for name, value in one.env.items() if name.endswith(("PASSWORD", "TOKEN"))]
     assert len(secrets) == 4 and len(set(secrets)) == 4 and min(map(len, secrets)) >= 16
     environment.make(two)
-    assert not set(secrets) & set(two.environment.values())
+    assert not set(secrets) & set(two.env.values())
     before = path.read_text()
-    assert not environment.make(one).facts["fresh"]
+    assert not environment.make(one).facts["made"].fresh
     assert path.read_text() == before
     assert not list(one.path.glob("*.part"))
 
@@ -51,7 +50,7 @@ def test_env_gets_what_a_newer_template_needs_and_keeps_the_rest(project):
     path.write_text("ENGINE=local\nPOSTGRES_PASSWORD=mine\nMY_OWN=1")
     outcome = environment.make(made)
     assert path.read_text().startswith("ENGINE=local\nPOSTGRES_PASSWORD=mine\nMY_OWN=1\n")
-    assert len(made.environment["MONGO_PASSWORD"]) == 32
+    assert len(made.env["MONGO_PASSWORD"]) == 32
     assert "added" in outcome.text and "POSTGRES_PASSWORD" not in outcome.text
 
 
@@ -66,7 +65,7 @@ def test_users_credentials_are_kept(project):
 def test_engine_follows_the_answer(project, answer, engine_name):
     made = project(stack=answer)
     environment.make(made)
-    assert made.environment["ENGINE"] == engine_name
+    assert made.env["ENGINE"] == engine_name
 
 
 def test_busy_port_moves_to_the_next_free_one_and_is_said(project):
@@ -76,14 +75,16 @@ def test_busy_port_moves_to_the_next_free_one_and_is_said(project):
         taken.bind(("127.0.0.1", port))
         taken.listen()
         outcome = environment.make(made)
-    chosen = int(made.environment["JUPYTER_PORT"])
-    assert chosen > port and chosen != int(made.environment["MONITOR_PORT"])
+    chosen = int(made.env["JUPYTER_PORT"])
+    assert chosen > port and chosen != int(made.env["MONITOR_PORT"])
     assert f"port {port} is busy: JUPYTER_PORT={chosen} in .env" in outcome.text
 
 
 def test_many_at_once_make_one_env(render):
     target = render()
-    runs = [subprocess.Popen([sys.executable, "local/env.py", "--engine", "local"], cwd=target) for _ in range(6)]
+    code = "from dsproj.host import first_env; first_env.make('local')"
+    environ = os.environ | {"PYTHONPATH": str(target / ".dsproj")}
+    runs = [subprocess.Popen([sys.executable, "-c", code], env=environ) for _ in range(6)]
     assert [run.wait() for run in runs] == [0] * 6
     lines = (target / ".env").read_text().splitlines()
     assert len([line for line in lines if line.startswith("POSTGRES_PASSWORD=")]) == 1
@@ -128,7 +129,7 @@ def archive(tmp_path):
 
 @pytest.fixture
 def fetcher(project):
-    return project().module("docker/postgres/fetch_data.py")
+    return project().module("host.download")
 
 
 def test_fetch_takes_the_first_source_that_works(fetcher, archive, tmp_path):
@@ -142,7 +143,7 @@ def test_fetch_takes_the_first_source_that_works(fetcher, archive, tmp_path):
 def test_fetch_picks_a_member_of_a_zip_archive(fetcher, archive, tmp_path):
     fetcher.fetch([f"{archive}/zip#inner.data"], tmp_path / "x.data")
     assert (tmp_path / "x.data").read_bytes() == Archive.content
-    with pytest.raises(fetcher.FetchError, match="no zip archive with other.data in it"):
+    with pytest.raises(fetcher.Problem, match="no zip archive with other.data in it"):
         fetcher.fetch([f"{archive}/zip#other.data"], tmp_path / "y.data")
 
 
@@ -152,13 +153,13 @@ def test_fetch_picks_a_member_of_a_zip_archive(fetcher, archive, tmp_path):
 )
 def test_failed_download_leaves_nothing(fetcher, archive, tmp_path, path, message):
     folder = tmp_path / "data"
-    with pytest.raises(fetcher.FetchError, match=message):
+    with pytest.raises(fetcher.Problem, match=message):
         fetcher.fetch([f"{archive}/{path}"], folder / "x.data", checksum="00" * 32)
     assert list(folder.iterdir()) == []
 
 
 def test_unreachable_server_and_missing_path_are_one_line_each(fetcher, tmp_path):
-    with pytest.raises(fetcher.FetchError) as caught:
+    with pytest.raises(fetcher.Problem) as caught:
         fetcher.fetch([f"http://127.0.0.1:{free_port()}/x", str(tmp_path / "no.csv")], tmp_path / "x.data")
     lines = str(caught.value).splitlines()
     assert len(lines) == 2 and "refused" in lines[0] and lines[1].endswith("no.csv: No such file or directory")
@@ -284,7 +285,7 @@ def test_one_commit_on_main_and_a_clean_tree(project, git_home):
 def test_scripts_stay_executable_in_git(project, git_home):
     made = project()
     repository.commit(made)
-    assert "100755" in checked("git", "ls-files", "--stage", "docker/postgres/seed.sh", cwd=made.path)
+    assert "100755" in checked("git", "ls-files", "--stage", "docker/postgres/get_data.sh", cwd=made.path)
 
 
 def test_without_identity_everything_is_there_but_the_commit(project, git_home):
@@ -299,7 +300,7 @@ def test_without_identity_everything_is_there_but_the_commit(project, git_home):
 
 
 def test_never_a_repository_inside_another(project, git_home, tmp_path):
-    git.Repo.init(tmp_path).close()
+    checked("git", "init", "--quiet", tmp_path)
     made = project()
     outcome = repository.commit(made)
     assert f"part of the repository {tmp_path}" in outcome.text
@@ -346,7 +347,7 @@ def test_output_of_notebooks_does_not_reach_git(project, git_home):
 def test_filter_passes_on_what_is_no_notebook(render):
     target = render()
     broken = b'{"cells": [\n<<<<<<< ours\n'
-    done = subprocess.run([sys.executable, target / "local/notebook_cells.py"], input=broken, capture_output=True)
+    done = subprocess.run([sys.executable, target / ".dsproj", "clean-notebook"], input=broken, capture_output=True)
     assert done.stdout == broken and done.returncode == 0
 
 
@@ -354,7 +355,7 @@ def test_filter_passes_on_what_is_no_notebook(render):
 
 
 def test_nothing_is_started_when_nothing_was_asked_for(project):
-    outcome = stack.start(project(stack="none"), fresh=True)
+    outcome = stack.start(project(stack="none"), None)
     assert outcome.complete and "make up" in outcome.text
 
 
@@ -365,36 +366,49 @@ def fake(folder, name, script):
     return str(folder)
 
 
-def test_no_docker_at_all(monkeypatch, tmp_path):
+@pytest.fixture
+def trouble(project):
+    """trouble() -> (what, cure): why the docker engine cannot be used, as the machine room says it."""
+    docker = project().module("host.docker")
+
+    def asked():
+        problem = docker.trouble()
+        return problem and (problem.what, problem.cure)
+
+    return asked
+
+
+def test_no_docker_at_all(trouble, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    why, how = engine.find()[1]
-    assert why == "Docker is not installed" and "make up ENGINE=local" in how
+    what, cure = trouble()
+    assert what == "Docker is not installed here" and "ENGINE=local" in cure
 
 
-def test_client_without_an_engine(monkeypatch, tmp_path):
+def test_client_without_an_engine(trouble, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", fake(tmp_path / "bin", "docker", "exit 1"))
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    why, how = engine.find()[1]
-    assert why == "no Docker engine answers" and "start Docker" in how
+    what, cure = trouble()
+    assert what == "No Docker engine answers" and "start Docker" in cure
 
 
-@pytest.mark.engine
 @pytest.mark.parametrize(
     "script, message",
-    [("exit 1", "Docker Compose v2 is missing"), ("echo 2.20.3", "Docker Compose is 2.20, 2.24 or newer is needed")],
+    [
+        ("exit 1", "Docker Compose v2 is missing"),
+        ("echo 2.20.3", "Docker Compose is 2.20, 2.24 or newer is needed"),
+        ("echo 2.24.0", None),
+    ],
 )
-def test_engine_without_a_usable_compose(engine, monkeypatch, tmp_path, script, message):
-    from hooks import engine as module
+def test_engine_without_a_usable_compose(trouble, monkeypatch, tmp_path, script, message):
+    monkeypatch.setenv("PATH", fake(tmp_path / "bin", "docker", f'[ "$1" = version ] || {script}'))
+    found = trouble()
+    assert (found and found[0]) == message
 
-    monkeypatch.setenv("PATH", fake(tmp_path / "bin", "docker", script))
-    assert module.find()[1][0] == message
 
-
-def test_local_env_probe_agrees(project, monkeypatch, tmp_path):
-    """local/env.py, which has no SDK, comes to the same choice: without a usable engine, local."""
+def test_without_a_usable_engine_the_local_stack_is_chosen(project, monkeypatch, tmp_path):
     made = project()
     monkeypatch.setenv("PATH", fake(tmp_path / "bin", "docker", "exit 1"))
-    assert not made.module("local/env.py").docker_answers()
+    environment.make(made)
+    assert made.env["ENGINE"] == "local"
 
 
 # --- the whole -------------------------------------------------------------------------------------------------------
@@ -411,7 +425,7 @@ def test_summary_says_what_is_missing_and_how_to_finish(project, capsys):
     summary.show(made, results)
     printed = capsys.readouterr().out
     assert "Crops [bold]x[/bold] is running." in printed
-    assert f"token={made.environment['JUPYTER_TOKEN']}" in printed
+    assert f"token={made.env['JUPYTER_TOKEN']}" in printed
     assert "table adult, 400 rows" in printed and "SYNTHETIC SAMPLE, NOT THE REAL DATA" in printed
     assert "make dataset" in printed and "copy it to data/adult.data" in printed
     assert "Git: git commit" in printed and "stack 12.3 s" in printed
@@ -419,7 +433,7 @@ def test_summary_says_what_is_missing_and_how_to_finish(project, capsys):
 
 def test_a_step_that_breaks_does_not_end_the_run(render, git_home):
     target = render(stack="none", dataset="none")
-    (target / "local/env.py").write_text("raise RuntimeError('broken')\n")
+    (target / ".dsproj/dsproj/host/first_env.py").write_text("raise RuntimeError('broken')\n")
     done = command(sys.executable, ROOT / "hooks", ".copier-answers.yml", cwd=target)
     assert done.returncode == 0 and "Traceback" not in done.printed
     assert "RuntimeError: broken" in done.printed and "branch main" in done.printed

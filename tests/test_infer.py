@@ -1,9 +1,10 @@
-"""What infer_schema.py finds in files: delimiters, encodings, types, names; and what it says about files that are none."""
+"""What kernel/schema finds in files: delimiters, encodings, types, names; and what it says about files that are none."""
 
 import bz2
 import gzip
 import io
 import lzma
+import os
 import re
 import subprocess
 import sys
@@ -14,23 +15,23 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-SCRIPTS = ROOT / "template" / "docker" / "postgres"
-sys.path.insert(0, str(SCRIPTS))
+ROOM = ROOT / "template" / ".dsproj"
+sys.path.insert(0, str(ROOM))
 
-import column_names  # noqa: E402
-import infer_schema  # noqa: E402
-import normalise  # noqa: E402
-from data_files import DataError  # noqa: E402
+from database import Inferred  # noqa: E402
+from dsproj import names  # noqa: E402
+from dsproj.database import normalise  # noqa: E402
+from dsproj.errors import Problem  # noqa: E402
 
 
 @pytest.fixture
 def infer(tmp_path):
-    """infer(text or bytes, name=…, **options) -> the Reading."""
+    """infer(text or bytes, name=…, **options) -> what was found."""
 
     def inferred(content, name="crops.csv", **options):
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return infer_schema.Reading(path, **options)
+        return Inferred(path, **options)
 
     return inferred
 
@@ -232,13 +233,13 @@ def test_inch_marks_open_no_quotes(infer, monkeypatch):
     rows = "".join(f"{number},some words\n" for number in range(2, 5000))
     assert infer(f'id,note\n1,27" TV\n{rows}').rows == 4999
     rows = "".join(f'{number},"some\n words"\n' for number in range(2, 5000))
-    with pytest.raises(DataError, match="broken quotes|never closed"):
+    with pytest.raises(Problem, match="broken quotes|never closed"):
         infer(f'id,note\n1,"open\n{rows}')
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "hex", "no_such"])
 def test_a_wrong_encoding_is_one_line(infer, encoding):
-    with pytest.raises(DataError, match=encoding):
+    with pytest.raises(Problem, match=encoding):
         infer(b"a,b\nM\xfcller,1\n", encoding=encoding)
 
 
@@ -268,7 +269,7 @@ def test_zst_needs_no_program(infer, monkeypatch):
     zstd = pytest.importorskip("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
     monkeypatch.setenv("PATH", "")
     assert types(infer(zstd.compress(b"a,b\n1,x\n"))) == ["integer", "text"]
-    with pytest.raises(DataError, match="damaged or cut off"):
+    with pytest.raises(Problem, match="damaged or cut off"):
         infer(zstd.compress(b"a,b\n1,x\n")[:-4])
 
 
@@ -295,15 +296,20 @@ def test_zst_needs_no_program(infer, monkeypatch):
     ],
 )
 def test_name(title, name):
-    assert column_names.column_names([title]) == [name]
+    assert names.column_names([title]) == [name]
+
+
+def test_the_question_for_a_tables_name_knows_the_same_reserved_words():
+    listed = re.search(r"set reserved = '([^']*)'", (ROOT / "copier.yml").read_text())[1].split()
+    assert set(listed) == names.RESERVED_TABLES and len(listed) == len(set(listed))
 
 
 @given(st.lists(st.text(max_size=80), max_size=30))
 def test_names_are_identifiers_and_distinct(titles):
-    names = column_names.column_names(titles)
-    assert len(set(names)) == len(names) == len(titles)
-    for name in names:
-        assert re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) and name not in column_names.RESERVED
+    made = names.column_names(titles)
+    assert len(set(made)) == len(made) == len(titles)
+    for name in made:
+        assert re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) and name not in names.RESERVED_COLUMNS
 
 
 # --- what is no table ------------------------------------------------------------------------------------------------
@@ -351,20 +357,20 @@ def test_what_is_no_table_is_said_in_one_line(tmp_path, content, message):
 
 
 def run(path, sql, *more, table="t"):
-    command = [sys.executable, SCRIPTS / "infer_schema.py", "--file", path, "--table", table, "--sql", sql, *more]
-    return subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", "dsproj.kernel.schema", "--file", path, "--table", table, "--sql", sql, *more]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOM)})
 
 
 def test_archives_that_are_no_single_file(tmp_path, infer):
-    for names, message in (
+    for members, message in (
         (["a.csv", "b.csv"], "holds 2 files, not one: a.csv, b.csv"),
         (["[Content_Types].xml"], "Excel"),
     ):
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
-            for name in names:
+            for name in members:
                 archive.writestr(name, "a,b\n1,2\n")
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(Problem, match=message):
             infer(buffer.getvalue())
 
 

@@ -1,8 +1,10 @@
 """What is rendered: for every answer the right files, valid and lint-clean, with no Jinja left over."""
 
+import ast
 import hashlib
 import itertools
 import json
+import os
 import re
 import shlex
 import shutil
@@ -20,36 +22,54 @@ DATASETS = ["adult", "breast_cancer", "csv", "none"]
 STACKS = ["minimal", "scipy", "datascience", "r", "tensorflow", "pytorch", "pyspark"]
 
 NOTEBOOKS = [
-    "Develop_encoding_target_function",
-    "Encode_target",
-    "Examine_Database_Requirements",
-    "Initial_Database_Connection",
-    "Verify_Database_Connection",
+    "1-Examine_Database_Requirements",
+    "2-Initial_Database_Connection",
+    "3-Verify_Database_Connection",
+    "4-Develop_encoding_target_function",
+    "5-Encode_target",
 ]
 
+# What the user sees. All of .dsproj/ comes beside it, as it is.
 FILES = {
     ".copier-answers.yml", ".dockerignore", ".env.example", ".gitattributes", ".gitignore",
-    ".pre-commit-config.yaml", "Makefile", "README.md", "docker-compose.yml", "ruff.toml",
+    ".pre-commit-config.yaml", "Makefile", "README.md", "docker-compose.yml", "pyproject.toml",
     "config/jupyter.env.example", "data/README.md",
-    "docker/jupyter/Dockerfile", "docker/jupyter/healthcheck.py", "docker/jupyter/jupyter_server_config.json",
-    "docker/jupyter/overrides.json", "docker/jupyter/requirements.txt", "docker/jupyter/worker.py",
-    "docker/postgres/Dockerfile", "docker/postgres/column_names.py", "docker/postgres/column_types.py",
-    "docker/postgres/csv_dialect.py", "docker/postgres/data_files.py", "docker/postgres/dataset.env",
-    "docker/postgres/dataset.py", "docker/postgres/datasets/README.md", "docker/postgres/engines.py",
-    "docker/postgres/entrypoint.sh", "docker/postgres/fetch_data.py", "docker/postgres/infer_schema.py",
-    "docker/postgres/normalise.py",
-    "docker/postgres/get_data.sh", "docker/postgres/init.sh", "docker/postgres/initdb.sql",
-    "docker/postgres/seed.sh", "docker/postgres/seed.sql",
-    "lib/__init__.py", "lib/cache.py", "lib/frames.py", "lib/jobs.py", "lib/postgres.py",
-    "local/backup.py", "local/commands.py", "local/destroy.py", "local/env.py", "local/environment.py", "local/gitconfig",
-    "local/health.py", "local/inside.py",
-    "local/new_notebook.py", "local/notebook_cells.py", "local/paths.py", "local/postgres.py", "local/processes.py",
-    "local/requirements.txt", "local/service.py", "local/settings.py", "local/stack.py",
-    "local/stores.py",
-    "local/supervision.py", "local/supervisord.conf", "local/update.py", "local/upgrade_postgres.py", "local/url.py",
+    "docker/jupyter/Dockerfile", "docker/jupyter/requirements.txt",
+    "docker/postgres/Dockerfile", "docker/postgres/datasets/README.md", "docker/postgres/get_data.sh",
+    "docker/postgres/initdb.sql",
+    "lib/__init__.py", "lib/cache.py", "lib/jobs.py", "lib/postgres.py",
+    "local/requirements.txt", "local/stack.py", "local/supervisord.conf",
     "tests/conftest.py", "tests/test_cache.py", "tests/test_jobs.py", "tests/test_postgres.py",
     *(f"ipynb/20261122-{name}.ipynb" for name in NOTEBOOKS),
 }  # fmt: skip
+
+# The names that the documentation lists: what notebooks may import of lib/, and lib/ of the machine room.
+OF_LIB = {
+    "lib.cache": {"Unavailable", "connect_to_redis", "get", "put"},
+    "lib.jobs": {"JobsFailed", "NoWorker", "enqueue_ranges", "queue", "wait"},
+    "lib.mongo": {"Unavailable", "connect_to_mongo"},
+    "lib.postgres": {
+        "CODES", "LABEL", "TABLE", "TARGET", "Unavailable", "connect_to_postgres", "encode_target", "encode_targets",
+        "read_frame", "write_frame",
+    },
+}  # fmt: skip
+OF_ROOM = {
+    "dsproj.kernel.redis_client": {"connect_to_redis"},
+    "dsproj.kernel.connection": {"connect_to_postgres", "identifier", "transaction"},
+    "dsproj.kernel": {"frames_arrow", "frames_read", "frames_write"},
+    "dsproj.kernel.jobs": {"enqueue_ranges", "queue"},
+    "dsproj.kernel.waiting": {"JobsFailed", "NoWorker", "wait"},
+    "dsproj.kernel.where": {"LOGS", "Unavailable", "url", "without_password"},
+}
+OF_OTHERS = {"matplotlib", "numpy", "pandas", "psycopg2", "pymongo"}
+
+# How the machine room is read, by the interpreter that its parts are for; what is the user's has pyproject.toml.
+ROOM_RULES = [
+    "--isolated", "--no-cache", "--config", "line-length=120", "--config", "lint.isort.known-first-party=['dsproj']",
+]  # fmt: skip
+ROOM_CHECKS = [
+    *ROOM_RULES, "--select=E,F,W,I,UP,B,SIM,C90", "--ignore=E501,SIM905", "--config", "lint.mccabe.max-complexity=15",
+]  # fmt: skip
 
 
 def source_of(dataset):
@@ -58,6 +78,12 @@ def source_of(dataset):
 
 def files(project):
     return {str(path.relative_to(project)) for path in project.rglob("*") if path.is_file()}
+
+
+def make_env(project, engine):
+    """.env, as generation and the first `make up` make it."""
+    script = "import sys; from dsproj.host import first_env; first_env.make(sys.argv[1])"
+    checked(sys.executable, "-c", script, engine, cwd=project, env=os.environ | {"PYTHONPATH": ".dsproj"})
 
 
 @pytest.fixture(scope="module")
@@ -96,17 +122,37 @@ def distinct(variants, tmp_path_factory):
     return base
 
 
-def test_exact_file_set(variants):
+def test_exact_file_set(variants, template):
+    room = {name for name in files(template / "template") if name.startswith(".dsproj/")}
+    assert ".dsproj/__main__.py" in room and not [name for name in room if name.endswith(".jinja") or "{" in name]
     for (dataset, _, mongo), project in variants.items():
-        expected = set(FILES)
-        expected |= {"lib/mongo.py", "local/mongo.py", "tests/test_mongo.py"} if mongo else set()
+        table = {"csv": "crops"}.get(dataset, dataset)
+        expected = FILES | room
+        expected |= {f"docker/postgres/datasets/{table}.env"} if dataset != "none" else set()
+        expected |= {"lib/mongo.py", "tests/test_mongo.py"} if mongo else set()
         found = files(project)
         assert found == expected, (dataset, mongo, found ^ expected)
 
 
+def test_the_machine_room_is_the_same_in_every_project(variants, template):
+    for project in variants.values():
+        for name in files(project):
+            if name.startswith(".dsproj/"):
+                assert (project / name).read_bytes() == (template / "template" / name).read_bytes(), name
+
+
+def test_notebooks_sort_as_they_were_written(variants):
+    for project in variants.values():
+        names = sorted(path.name for path in (project / "ipynb").iterdir())
+        assert names == [f"20261122-{name}.ipynb" for name in NOTEBOOKS]
+        for name, following in itertools.pairwise(names):
+            last = json.loads((project / "ipynb" / name).read_text())["cells"][-1]
+            assert f"]({following})" in "".join(last["source"]), name
+
+
 def test_no_jinja_is_left(distinct):
     for path in distinct.rglob("*"):
-        if path.is_file() and path.name != "env.py":  # docker's own --format '{{…}}' stands there
+        if path.is_file() and ".dsproj" not in path.parts:  # that is rendered as it is
             text = path.read_text(encoding="utf-8")
             assert not re.search(r"\{\{|\{%-?\s|\{#", text), path
             assert "_copier_conf" not in text
@@ -152,18 +198,92 @@ def test_all_notebooks_start_with_the_same_project_root_cell(distinct, render):
         cells.add("".join(code[0]["source"]))
     assert len(cells) == 1
     project = render()
-    made = checked("python3", "local/new_notebook.py", "Ein Größen-Versuch", cwd=project).strip()
+    make_notebook = [sys.executable, ".dsproj", "notebook", "NAME=Ein Größen-Versuch"]
+    made = checked(*make_notebook, cwd=project).strip()
+    assert re.fullmatch(r"ipynb/\d{8}-6-Ein_Größen-Versuch\.ipynb", made)  # five notebooks are of today
     new = json.loads((project / made).read_text())
     nbformat.validate(new)
     assert {"".join(cell["source"]) for cell in new["cells"] if cell["id"] == "cell-2"} == cells
-    again = command("python3", "local/new_notebook.py", "Ein Größen-Versuch", cwd=project)
+    again = command(*make_notebook, cwd=project)
     assert again.returncode == 1 and "is there already" in again.printed and "Traceback" not in again.printed
 
 
-def test_python_is_lint_clean_and_formatted(distinct):
-    config = ["--config", ROOT / "template" / "ruff.toml", "--no-cache"]
+def test_the_project_root_cell_finds_the_root_and_does_no_harm_twice(render, monkeypatch):
+    project = render()
+    cells = json.loads(next((project / "ipynb").glob("*.ipynb")).read_text())["cells"]
+    (source,) = ["".join(cell["source"]) for cell in cells if cell["id"] == "project-root"]
+    for start in ("ipynb", "."):
+        for said in ({}, {"PROJECT_ROOT": str(project)}):
+            environment = {name: value for name, value in os.environ.items() if name != "PROJECT_ROOT"} | said
+            printed = checked(
+                sys.executable, "-c", f"{source}\n{source}\nprint(os.getcwd())", cwd=project / start, env=environment
+            )
+            assert Path(printed.strip()) == project.resolve()
+
+
+def imported(tree):
+    """What a module imports, wherever it does: (module, name), the name being "" for `import module`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (("." * node.level + (node.module or ""), alias.name) for alias in node.names)
+
+
+def test_notebooks_import_documented_names_alone(distinct):
+    seen = set()
+    for path in distinct.rglob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        tree = ast.parse("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"))
+        for module, name in imported(tree):
+            if module == "lib":  # from lib import postgres: what is used of it counts
+                used = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+                used = {node.attr for node in used if isinstance(node.value, ast.Name) and node.value.id == name}
+                assert used and used <= OF_LIB[f"lib.{name}"], (path, used)
+            elif module in OF_LIB:
+                assert name in OF_LIB[module], (path, module, name)
+                seen.add(name)
+            else:
+                assert module.split(".")[0] in sys.stdlib_module_names | OF_OTHERS, (path, module)
+    assert {"connect_to_postgres", "read_frame", "enqueue_ranges"} <= seen
+
+
+def test_lib_imports_documented_names_alone(variants):
+    for (_, _, mongo), project in variants.items():
+        assert {f"lib.{path.stem}" for path in (project / "lib").glob("[a-z]*.py")} == OF_LIB.keys() - (
+            set() if mongo else {"lib.mongo"}
+        )
+        for path in (project / "lib").glob("*.py"):
+            tree = ast.parse(path.read_text())
+            for module, name in imported(tree):
+                if module.split(".")[0] in ("dsproj", "lib"):
+                    assert name in OF_ROOM[module], (path, module, name)
+                else:
+                    assert module.split(".")[0] in sys.stdlib_module_names | OF_OTHERS, (path, module)
+            bound = {name for _, name in imported(tree)} | {
+                target.id
+                for node in ast.walk(tree)
+                for target in getattr(node, "targets", [getattr(node, "target", None)])
+                if isinstance(target, ast.Name)
+            }
+            bound |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+            assert OF_LIB.get(f"lib.{path.stem}", set()) <= bound, path
+
+
+def test_python_is_lint_clean_and_formatted(distinct, render):
+    config = ["--config", render() / "pyproject.toml", "--no-cache"]
     assert checked("ruff", "check", *config, distinct)
     checked("ruff", "format", "--check", *config, distinct)
+
+
+def test_the_machine_room_is_lint_clean_and_formatted(render):
+    room = render() / ".dsproj"
+    package = room / "dsproj"
+    host = ["--target-version=py39", *package.glob("*.py"), package / "host"]  # __main__.py is for older ones still
+    later = ["--target-version=py311", package / "database", package / "kernel", package / "local"]
+    for target, *paths in (host, later):
+        assert checked("ruff", "check", *ROOM_CHECKS, target, *paths)
+        checked("ruff", "format", "--check", *ROOM_RULES, target, room / "__main__.py", *paths)
 
 
 def test_shell_scripts_are_lint_clean(distinct):
@@ -178,12 +298,12 @@ def test_yaml_is_lint_clean(distinct):
 
 
 def test_compose_accepts_every_variant(variants):
-    if command("docker", "compose", "version").returncode:
+    if not shutil.which("docker") or command("docker", "compose", "version").returncode:
         pytest.skip("Docker Compose is not installed")
     for (_, stack, _), project in variants.items():
         if stack != "scipy":  # the image's name is all that differs
             continue
-        checked("python3", "local/env.py", "--engine", "docker", cwd=project)
+        make_env(project, "docker")
         checked("docker", "compose", "config", "--quiet", cwd=project)
 
 
@@ -223,7 +343,7 @@ def test_nothing_outside_mongo_speaks_of_mongo(variants):
 def test_env_example_explains_every_variable(variants):
     for mongo in (False, True):
         project = variants["none", "r", mongo]
-        checked("python3", "local/env.py", "--engine", "local", cwd=project)
+        make_env(project, "local")
         made = {line.partition("=")[0] for line in (project / ".env").read_text().splitlines() if "=" in line}
         example = (project / ".env.example").read_text()
         assert made == set(re.findall(r"^([A-Z_]+)=", example, re.M))
@@ -242,26 +362,37 @@ def test_hostile_names_stay_text(render, name):
 def test_source_with_quotes_and_spaces_survives_the_shell(render):
     source = '/tmp/it\'s a "file" $(touch owned) `id`.csv'
     project = render(dataset="csv", dataset_source=source)
-    script = 'set -eu; . ./docker/postgres/dataset.env; printf %s "$SEED_SOURCES"'
-    printed = checked("bash", "-c", script, cwd=project)
+    (settings,) = (project / "docker/postgres/datasets").glob("*.env")
+    script = 'set -eu; . "$1"; printf %s "$SEED_SOURCES"'
+    printed = checked("bash", "-c", script, "bash", settings, cwd=project)
     assert shlex.split(printed) == [source]
     assert not (project / "owned").exists()
 
 
 def test_executable_bits(render):
     project = render()
-    for name in ("seed.sh", "get_data.sh", "init.sh"):
-        assert (project / "docker/postgres" / name).stat().st_mode & stat.S_IXUSR, name
+    scripts = list(project.rglob("*.sh"))
+    assert project / "docker/postgres/get_data.sh" in scripts
+    for path in scripts:
+        assert path.stat().st_mode & stat.S_IXUSR, path
 
 
 @pytest.mark.parametrize("target", ["up", "seed", "dataset", "backup", "destroy"])
 def test_where_docker_is_gone_each_command_says_so(render, tmp_path, target):
     project, tools = render(), tmp_path / "bin"
     tools.mkdir()
-    for name in ("make", "sh", "sed", "touch", "git"):
+    for name in ("make", "sh", "git"):
         (tools / name).symlink_to(shutil.which(name))
     (tools / "python3").symlink_to(Path(sys.executable).resolve())
-    checked(sys.executable, "local/env.py", "--engine", "docker", cwd=project)
+    make_env(project, "docker")
     done = command("make", target, cwd=project, env={"PATH": str(tools), "HOME": str(tmp_path)})
     assert done.returncode and "Docker is not installed here" in done.printed, done.printed
     assert "Traceback" not in done.printed and "ENGINE=local" in done.printed
+
+
+def test_the_suite_is_collected_on_a_machine_without_programs(tmp_path):
+    """No docker, no git, nothing on the path: such tests are skipped when they run, and break nothing before."""
+    collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests"]
+    done = command(*collect, cwd=ROOT, env={"PATH": "", "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"})
+    assert done.returncode == 0, done.printed[-3000:]
+    assert "error" not in done.printed.lower().splitlines()[-1], done.printed[-3000:]

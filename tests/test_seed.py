@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -15,16 +14,16 @@ from stacks import DockerStack, LocalStack, stack_of
 DRILL = int(os.environ.get("DSPROJ_DRILL", "2"))
 ROWS = 300_000
 SERVERS = """
-import sys; sys.path.insert(0, "local")
-import supervision
+import sys
+from dsproj.local import supervision
 if sys.argv[1] == "stop": supervision.stop("this_postgres")
 else: print(supervision.processes().get("this_postgres", {}).get("pid", 0))
 """
 
-# In the container: the psql that loads, not the one of the health check, soon after it has begun.
+# In the container: the program that loads, not the one of the health check, soon after it has begun.
 KILL_LOAD = """
 for _ in {1..200}; do
-    for entry in $(grep -al 'file=seed[.]sql' /proc/[0-9]*/cmdline 2>/dev/null); do
+    for entry in $(grep -al 'dsproj[.]database[.]seed' /proc/[0-9]*/cmdline 2>/dev/null); do
         entry=${entry#/proc/}
         sleep 0.$((RANDOM % 4))
         kill -9 "${entry%/cmdline}" && echo hit
@@ -65,7 +64,8 @@ class Docker(DockerStack):
 
 class Local(LocalStack):
     def servers(self, word):
-        return checked(sys.executable, "-c", SERVERS, word, cwd=self.path).strip()
+        python, room = self.path / ".local/venv/bin/python", self.path / ".dsproj"
+        return checked(python, "-c", SERVERS, word, cwd=self.path, env=os.environ | {"PYTHONPATH": str(room)}).strip()
 
     def remove_database(self):
         self.servers("stop")
@@ -82,7 +82,7 @@ class Local(LocalStack):
 
     def kill_load(self):
         deadline = time.monotonic() + 10
-        while not (found := self.pids_of("psql")) and time.monotonic() < deadline:
+        while not (found := self.pids_of("dsproj.database.seed")) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert found, "nothing was loading"
         time.sleep(random.uniform(0, 0.3))
@@ -90,12 +90,8 @@ class Local(LocalStack):
 
     def pids_of(self, name):
         listed = checked("ps", "-eww", "-o", "pid=,args=").splitlines()
-        mine = [line.split() for line in listed if f"{self.path}/.local/" in line or "seed.sql" in line]
-        return [
-            int(words[0])
-            for words in mine
-            if name in words[1] and str(self.path) in os.path.realpath(f"/proc/{words[0]}/cwd")
-        ]
+        mine = [line.split()[0] for line in listed if name in line]
+        return [int(pid) for pid in mine if str(self.path) in os.path.realpath(f"/proc/{pid}/cwd")]
 
 
 def kill(pid):
@@ -147,7 +143,7 @@ def test_generation_loads_a_file_of_ones_own(project):
         "SELECT file_name, length(sha256), length(sql_sha256), seconds > 0, synthetic FROM dsproj_seed"
     )
     assert ledger == "crops.csv|64|64|t|f"
-    noted = (project.path / "docker/postgres/dataset.env").read_text()
+    noted = (project.path / "docker/postgres/datasets/crops.env").read_text()
     assert f"SEED_SHA256={project.sql('SELECT sha256 FROM dsproj_seed')}\n" in noted
     assert project.git("status", "--porcelain") == ""
 
@@ -227,14 +223,14 @@ def test_make_dataset_adds_a_table_to_the_running_stack(project, tmp_path):
     words = ["dataset", f"SOURCE={source}", "TABLE=wheat"]
     sql, env = (project.path / "docker/postgres/datasets" / name for name in ("wheat.sql", "wheat.env"))
     try:
-        assert "seed: wheat: 2 rows from data/Wheat_touch_owned_e.csv" in project.make(*words)
+        assert "wheat: 2 rows from data/Wheat_touch_owned_e.csv" in project.make(*words)
         assert project.sql("SELECT count(*) FROM wheat") == "2"
         assert sql.stat().st_uid == env.stat().st_uid == os.getuid()
         assert "wheat is loaded already: 2 rows" in project.make(*words)
         # As on a clone whose database is empty and whose file is not in git: `make up` has it all again.
         (project.path / "data/Wheat_touch_owned_e.csv").unlink()
         project.sql("DROP TABLE wheat; DELETE FROM dsproj_seed WHERE table_name = 'wheat'")
-        assert "seed: wheat: 2 rows" in project.make("up")
+        assert "wheat: 2 rows" in project.make("up")
         for given, message in {
             "SOURCE=/nope.csv": "there is no such file",
             "SOURCE=/": "it is a folder",
