@@ -1,4 +1,4 @@
-"""What pandas, polars, csvkit, DuckDB's own sniffer and infer_schema.py make of the same tricky columns.
+"""What pandas, polars, csvkit, DuckDB's own sniffer and the template make of the same tricky columns.
 
     uv run --with pandas --with polars --with csvkit --with duckdb==2.0.0 python benchmarks/inference.py
 
@@ -9,13 +9,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "template" / "docker" / "postgres"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "template" / ".dsproj"))
 
 import agate
 import duckdb
-import infer_schema
 import pandas as pd
 import polars as pl
+from dsproj.kernel.schema import reading
 
 ROWS = 3_000
 # Title, what it shows, the value of row number i.
@@ -71,7 +71,7 @@ def by_duckdb(path):
 
 
 def by_us(path):
-    return [column.type for column in infer_schema.Reading(path).columns]
+    return [column.type for column in reading.read(path).columns]
 
 
 def main():

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from conftest import SHARED, checked  # noqa: E402
-from database import Server  # noqa: E402
+from database import ENV, Server  # noqa: E402
 
 PACKAGES = ["pandas==3.1.1", "sqlalchemy==2.1.9", "psycopg2-binary==2.9.13", "csvkit==2.2.0"]
 TO_SQL = """
@@ -62,14 +62,30 @@ def multiply(source, target, copies):
             file.write(text)
 
 
-def load(server, sql, name):
-    """Seconds for the SQL of a data set; the table is new each time."""
-    server.query("DROP TABLE IF EXISTS adult; SELECT 1")
-    (server.folder / "load.sql").write_text(sql)
+def limit_of(server, sql, name):
+    """Seconds for psql to copy a clean file by the SQL of a data set, and to count as a seed does; the table is new."""
+    server.query("DROP TABLE IF EXISTS adult")
+    copy = re.search(r"FROM PROGRAM '.*?' WITH", sql)[0]
+    clean = sql.replace(copy, f"FROM '/project/data/{name}' WITH")
+    (server.data / "load.sql").write_text(f"{clean}\nANALYZE adult;\nSELECT count(*) FROM adult;\n")
+    options = "--no-psqlrc --quiet --set=ON_ERROR_STOP=1 --single-transaction"
+    return timed(server, f"psql {options} --file=/project/data/load.sql")
+
+
+def seed_of(server, sql, name):
+    """Seconds that the seed took, as it notes them in the ledger: from the empty transaction to the rows, counted."""
+    server.query("DROP TABLE IF EXISTS adult")
+    server.query("DROP TABLE IF EXISTS dsproj_seed")
+    env = server.scripts / "datasets" / "adult.env"
+    env.write_text(ENV.format(table="adult", file=name))
+    env.with_suffix(".sql").write_text(sql)
+    timed(server, "python3 -m dsproj.database.seed once adult")
+    return float(server.query("SELECT seconds FROM dsproj_seed")[0][0])
+
+
+def timed(server, line):
     start = time.perf_counter()
-    code, printed = server.run(
-        f"DATA_FILE=/files/{name} psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --single-transaction --file=/files/load.sql"
-    )
+    code, printed = server.run(line)
     seconds = time.perf_counter() - start
     assert code == 0, printed
     return seconds
@@ -77,11 +93,10 @@ def load(server, sql, name):
 
 def measure(server, sql, names, runs):
     """Median seconds (limit, ours) for the clean file and the original one, taken in turns."""
-    copy = re.search(r"FROM PROGRAM '.*?' WITH", sql)[0]
     limit, ours = [], []
     for _ in range(runs):
-        limit.append(load(server, sql.replace(copy, f"FROM '/files/{names[0]}' WITH"), names[0]))
-        ours.append(load(server, sql, names[1]))
+        limit.append(limit_of(server, sql, names[0]))
+        ours.append(seed_of(server, sql, names[1]))
     return statistics.median(limit), statistics.median(ours)
 
 
@@ -111,17 +126,19 @@ def slow(server, folder, path, names):
 
 
 def infer(project, path):
-    """(seconds, peak memory in MB) of infer_schema.py on a file."""
-    script = project / "docker" / "postgres" / "infer_schema.py"
-    command = [sys.executable, script, "--file", path, "--table", "t", "--sql", path.with_suffix(".sql"), "--force"]
+    """(seconds, peak memory in MB) of finding the types of a file's columns."""
+    words = ["--file", path, "--table", "t", "--sql", path.with_suffix(".sql"), "--force"]
+    command = [sys.executable, "-m", "dsproj.kernel.schema", *words]
+    variables = os.environ | {"PYTHONPATH": str(project / ".dsproj")}
     start = time.perf_counter()
-    peak = float(checked(sys.executable, "-c", PEAK, *command))
+    peak = float(checked(sys.executable, "-c", PEAK, *command, env=variables))
     return time.perf_counter() - start, peak
 
 
 def normaliser_peak(server, name):
     """MB that the normaliser takes at most."""
-    code, printed = server.run(f"python3 -c {PEAK!r} python3 /seed/normalise.py --trim --null '?' /files/{name}")
+    program = f"python3 -m dsproj.database.normalise --trim --null '?' /project/data/{name}"
+    code, printed = server.run(f"python3 -c {PEAK!r} {program}")
     assert code == 0, printed
     return float(printed.split()[-1])
 
@@ -144,16 +161,16 @@ def main():
         render(folder / "project", "none")
         sql = (folder / "adult/docker/postgres/initdb.sql").read_text()
         names = re.search(r"\\copy adult \((.*?)\)", sql)[1].split(", ")
-        server = Server(f"dsproj-bench-{os.getpid()}", folder / "project", folder / "files")
+        server = Server(f"dsproj-bench-{os.getpid()}", folder / "project")
         try:
             server.start()
             lines, times = [], {}
             for copies in (1, arguments.copies):
-                rows = clean(source, server.folder / "clean.csv", copies)
-                multiply(source, server.folder / "adult.data", copies)
+                rows = clean(source, server.data / "clean.csv", copies)
+                multiply(source, server.data / "adult.data", copies)
                 limit, ours = measure(server, sql, ("clean.csv", "adult.data"), arguments.runs)
                 peak = normaliser_peak(server, "adult.data")
-                seconds, memory = infer(folder / "project", server.folder / "adult.data")
+                seconds, memory = infer(folder / "project", server.data / "adult.data")
                 times[copies] = limit
                 lines += [
                     (f"{rows * copies:,}", r"`\copy` of a clean file", limit, 1, None),
