@@ -18,14 +18,19 @@ GIVEN = "DSPROJ_"
 NO = ("", "0", "no", "false")  # FORCE=0 is no force
 
 
-def _engine(made: bool = False) -> Any:
-    """The engine that ENGINE names, usable here; with `made`, .env is made first where there is none."""
+STORES = ("this_postgres", "this_redis")  # what the tests and a backup speak to
+
+
+def _engine(*needed: str, made: bool = False) -> Any:
+    """The engine that ENGINE names, usable here, the needed services running; `made`: .env is made where there is none."""
     from dsproj.host import engine, first_env
 
     if made:
         first_env.make()
     chosen = engine.chosen()
     chosen.check()
+    if needed:
+        chosen.need(*needed)
     return chosen
 
 
@@ -86,7 +91,7 @@ def _update(report: Screen, given: Given) -> None:
 
 
 def _restore(report: Screen, given: Given) -> None:
-    _host("backup").restore(_engine(), report, given.get("FILE", ""), given.get("FORCE", "") not in NO)
+    _host("backup").restore(_engine(*STORES), report, given.get("FILE", ""), given.get("FORCE", "") not in NO)
 
 
 def _upgrade(report: Screen, given: Given) -> None:
@@ -102,9 +107,9 @@ def _help(report: Screen, given: Given) -> None:
         print(f"  make {name:<17} {text}")
 
 
-def _inside(*words: str) -> Callable[[Screen, Given], None]:
+def _inside(*words: str, needed: tuple[str, ...] = ()) -> Callable[[Screen, Given], None]:
     """Becomes a program that runs where the notebooks run."""
-    return lambda report, given: _engine().replace("this_jupyter", *words)
+    return lambda report, given: _engine(*needed).replace("this_jupyter", *words)
 
 
 COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
@@ -117,7 +122,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
         lambda report, given: _engine().logs(given.get("S", "")),
     ),
     "url": ("the links: JupyterLab, with its token, and the job dashboard", _url),
-    "psql": ("a database prompt", lambda report, given: _engine().replace("this_postgres", "psql")),
+    "psql": ("a database prompt", lambda report, given: _engine("this_postgres").replace("this_postgres", "psql")),
     "shell": ("a shell where the notebooks run", _inside("bash")),
     "exec": ('a command where the notebooks run: make exec CMD="python -V"', _exec),
     "seed": ("load the data sets, each once; to drop a table and load it anew: make seed TABLE=t FORCE=1", _seed),
@@ -127,12 +132,15 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
     ),
     "notebook": ('a notebook of today: make notebook NAME="Encode target"', _notebook),
     "scale": ("run N workers: make scale N=4", _scale),
-    "test": ("the project's tests, inside the running stack", _inside("python", "-m", "pytest", "tests")),
+    "test": (
+        "the project's tests, inside the running stack",
+        _inside("python", "-m", "pytest", "tests", needed=STORES),
+    ),
     "check": ("lint the code", _inside("python", "-m", "ruff", "check")),
     "update": ("what the template has learnt since; DRY_RUN=1 shows the difference, and changes nothing", _update),
     "backup": (
         "all data of the stores into one file in backups/",
-        lambda report, given: _host("backup").save(_engine(), report),
+        lambda report, given: _host("backup").save(_engine(*STORES), report),
     ),
     "restore": ("put a backup back: make restore FILE=backups/NAME.tar; asks first, unless FORCE=1", _restore),
     "upgrade-postgres": ("to a new major version, with all data: make upgrade-postgres TO=19", _upgrade),
