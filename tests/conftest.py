@@ -11,6 +11,7 @@ from pathlib import Path
 
 import copier
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -22,6 +23,11 @@ SHARED = ROOT.parent / "shared"
 collect_ignore = ["inside"]
 
 PARTS = ("copier.yml", "template", "hooks")
+
+# The same examples at every run, so that a red run is about what changed; the drills look further, each time elsewhere.
+settings.register_profile("same", derandomize=True)
+if "DSPROJ_DRILL" not in os.environ:
+    settings.load_profile("same")
 
 # Compose projects carry it: two checkouts of this repository, and two workers of pytest, leave each other's stacks alone.
 CHECKOUT = hashlib.sha256(str(ROOT).encode()).hexdigest()[:4]

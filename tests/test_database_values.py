@@ -15,7 +15,7 @@ from decimal import Decimal
 
 import pytest
 from conftest import checked
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.engine
@@ -243,6 +243,8 @@ def test_any_table_comes_through(database, tmp_path_factory, table, delimiter, q
         writer.writerow([null if value is None else str(value) for value in row])
     path = tmp_path_factory.mktemp("any") / "x.csv"
     path.write_bytes(buffer.getvalue().encode(encoding))
+    if encoding == "cp1252":  # its "Â" before a hard blank is UTF-8's hard blank: nobody can tell, and UTF-8 is read
+        assume(path.read_bytes().decode("utf-8", "ignore") != path.read_bytes().decode("utf-8", "replace"))
     found, arrived = database.seeded(path)
     assert len(arrived) == len(rows)
     for number, kind in enumerate(kinds):

@@ -485,9 +485,32 @@ def test_a_copy_with_its_state_does_not_touch_the_original(project, tmp_path):
     copy = Project(tmp_path / "copy")
     shutil.copytree(project.path, copy.path, symlinks=True, ignore=lambda *_: ["supervisor.sock"])
     before = project.ps()
+    for words in (["exec", "psql", "-c", "DROP TABLE adult"], ["exec", "python", "-c", "import lib.jobs"], ["seed"]):
+        said = copy.run("local/stack.py" if words[0] == "exec" else ".dsproj", *words, succeed=False)
+        assert "is this folder a copy?" in said or "is taken by another program" in said, said
+    assert project.query("SELECT count(*) FROM adult") == [(ROWS,)]
     assert "is taken by another program" in copy.stack("up", succeed=False)
     assert "nothing runs" in copy.stack("down")
     assert project.ps() == before
+
+
+def test_a_lost_env_file_is_made_anew_and_opens_the_data(project):
+    """Its ENGINE follows from the data, and the database learns the new password."""
+    project.stack("down")
+    environment, old = project.path / ".env", project.env
+    mine = environment.read_text()
+    environment.unlink()
+    try:
+        project.run(".dsproj", "up", environment={**os.environ, "ENGINE": ""})
+        assert project.env["ENGINE"] == "local" and project.env["POSTGRES_PASSWORD"] != old["POSTGRES_PASSWORD"]
+        assert project.query("SELECT count(*) FROM adult") == [(ROWS,)]
+        with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+            project.connect(old["POSTGRES_PASSWORD"])
+    finally:
+        project.stack("down")
+        environment.write_text(mine)
+        project.stack("up")
+    assert project.healthy() and project.query("SELECT count(*) FROM adult") == [(ROWS,)]
 
 
 def test_the_folder_is_moved_while_the_stack_runs(project):

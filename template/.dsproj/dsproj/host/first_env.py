@@ -77,7 +77,7 @@ def values(engine: str, example: Mapping[str, str]) -> dict[str, str]:
         ports[name] = free_port(port, ports.values())
     uid, gid = owner()
     fresh: dict[str, object] = {
-        "ENGINE": engine or asked_engine() or ("docker" if docker.trouble() is None else "local"),
+        "ENGINE": engine or asked_engine() or _engine_that_fits(),
         "POSTGRES_PASSWORD": secrets.token_hex(16),
         "REDIS_PASSWORD": secrets.token_hex(16),
         "MONITOR_PASSWORD": secrets.token_hex(8),
@@ -90,6 +90,11 @@ def values(engine: str, example: Mapping[str, str]) -> dict[str, str]:
     if "MONGO_PASSWORD" in example:
         fresh["MONGO_PASSWORD"] = secrets.token_hex(16)
     return {name: str(value) for name, value in fresh.items()}
+
+
+def _engine_that_fits() -> str:
+    """Where this project's data is, if .env was lost; else what works here."""
+    return "local" if (PROJECT / ".local" / "postgres").exists() or docker.trouble() else "docker"
 
 
 def owner() -> tuple[int, int]:

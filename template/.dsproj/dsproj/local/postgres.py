@@ -1,6 +1,7 @@
 """PostgreSQL's data folder and command line, for every kind of user: it refuses root, and a user without a name."""
 
 import contextlib
+import hashlib
 import os
 import pwd
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from dsproj.errors import Problem
-from dsproj.host.places import AGAIN, POSTGRES, RUN, STATE
+from dsproj.host.places import AGAIN, POSTGRES, RUN, STATE, marker
 from dsproj.host.variables import postgres_bin
 
 # Where the machine has locales or not, in which language it speaks or not: the same order and the same messages.
@@ -105,6 +106,26 @@ def forget_stale_lock() -> None:
         holder = psutil.Process(int(lock.read_text().split()[0]))
         if holder.name() != "postgres" or holder.cwd() != str(POSTGRES):
             lock.unlink()
+
+
+def use_password(variables: Mapping[str, str]) -> None:
+    """Have the data folder know the password of .env, which may have been lost or edited since: set it with no server on.
+
+    A digest of the one that was set last lies in the data folder, so that this costs nothing at other starts.
+    """
+    noted = POSTGRES / "dsproj.password"
+    digest = hashlib.pbkdf2_hmac("sha256", variables["PGPASSWORD"].encode(), marker().encode(), 100_000).hex()
+    if noted.exists() and noted.read_text() == digest:
+        return
+    quoted = variables["PGPASSWORD"].replace("'", "''")
+    single = [*as_acceptable_user(), program("postgres"), "--single", "-j", "-D", str(POSTGRES), "postgres"]
+    statement = f"ALTER ROLE postgres PASSWORD '{quoted}';\n\n"  # on standard input: in no list of processes
+    done = subprocess.run(single, input=statement, env=dict(variables), cwd=STATE, capture_output=True, text=True)
+    if done.returncode or "ERROR" in done.stderr:
+        raise Problem("The password could not be set anew:\n" + "\n".join(done.stderr.strip().splitlines()[-3:]))
+    noted.touch(mode=0o600)
+    noted.write_text(digest)
+    os.chown(noted, (owner := POSTGRES.stat()).st_uid, owner.st_gid)
 
 
 def command(variables: Mapping[str, str]) -> list[str]:

@@ -43,6 +43,7 @@ def this_postgres(settings: Settings, name: str) -> Server:
     variables = for_stores(settings)
     postgres.initialize(variables)
     postgres.forget_stale_lock()
+    postgres.use_password(variables)
     return postgres.command(variables), variables, PROJECT
 
 
