@@ -311,6 +311,28 @@ def test_make_update_refuses_uncommitted_work_and_says_what_to_do(generated):
     assert "git add -A && git commit" in done.printed and "Traceback" not in done.printed
     assert "NEWS" not in project.text("lib/postgres.py")
 
+    # To look at what would come changes nothing, so it refuses nothing.
+    before = project.status()
+    shown = project.make_update("DRY_RUN=1")
+    assert shown.returncode == 0 and "+    shm_size: 384m" in shown.printed, shown.printed
+    assert "what is not committed was left out of this" in shown.printed and "-unsaved" not in shown.printed
+    assert project.status() == before
+
+    advised = re.search(r"^Commit them: (.+), or .* Then: (.+)$", done.printed, re.M)
+    for each in advised.groups():
+        checked("sh", "-c", each, cwd=project.path, env=with_copier())
+    assert "NEWS" in project.text("lib/postgres.py")
+
+
+def test_a_release_without_a_change_for_this_project_leaves_nothing_to_commit(generated, tmp_path):
+    template = Template(tmp_path / "template")
+    project = generated(source=template.path)
+    template.release("v0.2.0", "Only for others")
+    assert "There is no difference." in project.make_update("DRY_RUN=1").printed
+    done = project.make_update()
+    assert done.returncode == 0 and "there is nothing to commit" in done.printed, done.printed
+    assert project.status() == []
+
 
 def test_a_notebook_that_was_only_run_does_not_stop_an_update(generated):
     project = generated()

@@ -1,11 +1,12 @@
 """make upgrade-postgres: between two real major versions on Docker; on the local stack, where packages hold one, its steps."""
 
+import os
 import re
 
 import pytest
 from conftest import PREFIX, ROOT, checked, command
 from releases import Template
-from stacks import DockerStack, LocalStack
+from stacks import IDENTITY, DockerStack, LocalStack
 
 # PostgreSQL 15, from Debian's packages, in the place of an older official image: same entry point, same folder layout.
 OLDER = """
@@ -90,7 +91,14 @@ def test_the_local_stacks_steps(tmp_path):
     try:
         project = generate(LocalStack, tmp_path, "17")
         before = look(project)
-        printed = project.make("upgrade-postgres", "TO=18")
+        # With edits that are not committed: what is advised, done word for word, ends in the upgrade.
+        with (project.path / "README.md").open("a") as file:
+            file.write("\nMine.\n")
+        done = command("make", "upgrade-postgres", "TO=18", cwd=project.path)
+        advised = re.search(r"^Commit them: (.+), or .* Then: (.+)$", done.printed, re.M)
+        assert done.returncode and advised, done.printed
+        checked("sh", "-c", advised[1], cwd=project.path, env=os.environ | IDENTITY)
+        printed = checked("sh", "-c", advised[2], cwd=project.path)
         assert "compared one by one" in printed and "rm -r .local/postgres-17" in printed
         assert (project.path / ".local/postgres-17/PG_VERSION").exists()
         check_upgraded(project, before, {".copier-answers.yml", "README.md", "docker/postgres/Dockerfile"})

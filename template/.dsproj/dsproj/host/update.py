@@ -32,13 +32,18 @@ def git(*arguments: str, cwd: Path | str = PROJECT) -> str:
     return done.stdout
 
 
-def refuse_unsaved_work() -> None:
-    """Problem where the project is no git repository, or has changes that a merge would be mixed with."""
+def require_commit() -> None:
+    """Problem where the project is no git repository, or has nothing in it."""
     if not shutil.which("git"):
         raise Problem("git is needed for an update, and is not installed.")
     if run("git", "rev-parse", "--verify", "--quiet", "HEAD").returncode:
         cure = 'git init && git add -A && git commit -m "Start"'
         raise Problem("An update merges with git, and nothing is committed yet", cure)
+
+
+def refuse_unsaved_work(then: str) -> None:
+    """Problem where there are changes that a merge would be mixed with; `then` is the command to type afterwards."""
+    require_commit()
     if unmerged := git("diff", "--name-only", "--diff-filter=U").split("\n")[:-1]:
         cure = "edit them, git add, git commit"
         raise Problem(f"An earlier update's conflicts are open in: {', '.join(unmerged)}", cure)
@@ -50,7 +55,7 @@ def refuse_unsaved_work() -> None:
         listed = "\n".join([f"  {line}" for line in changes[:10]] + ["  …"] * (len(changes) > 10))
         raise Problem(
             f"There are changes that are not committed, and an update would be mixed with them:\n{listed}\n"
-            'Commit them: git add -A && git commit -m "Work so far", or put them aside: git stash -u. Then: make update'
+            f'Commit them: git add -A && git commit -m "Work so far", or put them aside: git stash -u. Then: {then}'
         )
 
 
@@ -116,17 +121,34 @@ def show_difference(command: Sequence[str]) -> None:
         if done.returncode:
             raise Problem(f"copier update failed:\n{done.stderr.strip()}")
         conflicts = git("diff", "--name-only", "--diff-filter=U", cwd=place).split("\n")[:-1]
+        forget_bare_version(place)
         git("add", "--all", cwd=place)
         shown = ["git", "-c", f"color.ui={'always' if sys.stdout.isatty() else 'never'}", "--no-pager"]
         print(run(*shown, "diff", "--cached", cwd=place).stdout or "There is no difference.")
     for path in conflicts:
         print(f"CONFLICT: {path} would need you to choose between your lines and the template's")
-    print("Nothing was changed; to do it: make update")
+    aside = "; what is not committed was left out of this" if git("status", "--porcelain") else ""
+    print(f"Nothing was changed{aside}; to do it: make update")
+
+
+def forget_bare_version(place: Path) -> bool:
+    """Where an update changed the template's version in the answers and no more: put that back, so that nothing is to commit."""
+    changed = git("status", "--porcelain", "--", ".", cwd=place).splitlines()
+    if [line[3:].rpartition("/")[2] for line in changed] != [ANSWERS.name]:
+        return False
+    lines = git("diff", "--unified=0", "HEAD", "--", ANSWERS.name, cwd=place).splitlines()
+    if any(re.match(r"[+-](?!\+\+ |-- |_commit: )", line) for line in lines):
+        return False
+    git("checkout", "--quiet", "HEAD", "--", ANSWERS.name, cwd=place)
+    return True
 
 
 def update(report: Report, dry_run: bool, words: Sequence[str] = ()) -> None:
     """Update the project, or with `dry_run` show what would come; `words` are further options of `copier update`."""
-    refuse_unsaved_work()
+    if dry_run:
+        require_commit()
+    else:
+        refuse_unsaved_work("make update")
     command = [*find_copier(), "update", "--trust", "--defaults", *words]
     newest, changelog = news()
     print(f"This project: {answer('_commit')}. The template's newest release: {newest or 'none yet'}.", flush=True)
@@ -136,3 +158,5 @@ def update(report: Report, dry_run: bool, words: Sequence[str] = ()) -> None:
         show_difference([*command, "--quiet"])
     elif subprocess.run(command, cwd=PROJECT).returncode:
         raise Problem()  # Copier has said why
+    elif forget_bare_version(PROJECT):
+        print("Nothing in this project differs with it: there is nothing to commit.")

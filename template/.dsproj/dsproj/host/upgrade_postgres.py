@@ -29,7 +29,7 @@ def upgrade(engine: Engine, report: Report, major: str) -> None:
         raise Problem(
             f"This project has PostgreSQL {old}; to a newer one, for example: make upgrade-postgres TO={following}"
         )
-    update.refuse_unsaved_work()
+    update.refuse_unsaved_work(f"make upgrade-postgres TO={major}")
     copier = update.find_copier()
     # Nobody writes meanwhile.
     engine.stop(report)
