@@ -147,6 +147,26 @@ def test_a_restore_that_cannot_be_done_changes_nothing(stacks, tmp_path):
             archive.add(tmp_path / name, arcname=name)
     assert "redis.jsonl is not what was saved" in refused(project, "restore", f"FILE={altered}", "FORCE=1")
 
+    # A foreign backup: its manifest is nothing, or leads to another server.
+    for number, said in enumerate(([], {"format": manifest["format"]}, {**manifest, "files": {"x.dump": []}})):
+        foreign = tmp_path / f"foreign-{number}.tar"
+        (tmp_path / "manifest.json").write_text(json.dumps(said))
+        with tarfile.open(foreign, "w") as archive:
+            archive.add(tmp_path / "manifest.json", arcname="manifest.json")
+        printed = refused(project, "restore", f"FILE={foreign}", "FORCE=1")
+        assert "is no whole backup (its manifest" in printed and "Nothing was changed" in printed, printed
+    odd = "host=192.0.2.1 dbname='x\\"
+    dump = next(name for name, entry in manifest["files"].items() if entry["store"] == "postgres")
+    entry = {**manifest["files"][dump], "database": odd}
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "rows": {}, "files": {dump: entry}}))
+    with tarfile.open(foreign, "w") as archive:
+        for name in ("manifest.json", dump):
+            archive.add(tmp_path / name, arcname=name)
+    command("make", "restore", f"FILE={foreign}", "FORCE=1", cwd=project.path, timeout=60)
+    assert odd in project.sql("SELECT datname FROM pg_database").splitlines()  # a name like any other
+    assert "could not" not in project.make("backup")
+    project.sql(f"""DROP DATABASE "{odd}" """)
+
     # A view that the backup does not know hangs on a table: PostgreSQL refuses, and undoes all of it.
     project.sql("CREATE VIEW newer AS SELECT * FROM only_mine; UPDATE only_mine SET one = 2")
     said = refused(project, "restore", f"FILE={file}", "FORCE=1")

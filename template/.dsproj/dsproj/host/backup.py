@@ -46,7 +46,7 @@ ORDER BY table_schema, table_name
 
 def sql(engine: Engine, query: str, database: str = "postgres") -> list[list[str]]:
     """The rows of a query, each a list of texts. The query goes in over standard input."""
-    words = ["psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", "-"]
+    words = ["psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", named(database), "-f", "-"]
     return [line.split("\t") for line in engine.run("this_postgres", *words, input=query).splitlines() if line]
 
 
@@ -105,7 +105,7 @@ def dump(engine: Engine, report: Report, folder: Path, stores: Sequence[str]) ->
     for number, database in enumerate(databases(engine)):
         path = folder / f"postgres-{number}.dump"
         with open_private(path) as file:
-            engine.run("this_postgres", "pg_dump", "--format=custom", f"--dbname={database}", stdout=file)
+            engine.run("this_postgres", "pg_dump", "--format=custom", f"--dbname={named(database)}", stdout=file)
         files[path.name] = {"store": "postgres", "database": database}
     for store in stores:
         path = folder / f"{store}.jsonl"
@@ -132,7 +132,7 @@ def unpack(path: Path, folder: Path) -> Manifest:
     """The manifest of a backup whose files are now in `folder`, whole; Problem where it is no such thing."""
     try:
         with tarfile.open(path) as archive:
-            manifest: Manifest = json.load(member(archive, "manifest.json"))
+            manifest: Manifest = checked(json.load(member(archive, "manifest.json")))
             if manifest["format"] != FORMAT:
                 raise Problem(f"{path} is a backup of format {manifest['format']}, this is {FORMAT}", "make update")
             for name, entry in manifest["files"].items():
@@ -147,6 +147,26 @@ def unpack(path: Path, folder: Path) -> Manifest:
     except OSError as error:
         raise Problem(f"{path}: {error.strerror}. The backups that there are: ls backups/") from None
     return manifest
+
+
+def checked(manifest: Any) -> Manifest:
+    """The same, where it has the form that `save` gives it; ValueError else. A backup may come from anywhere."""
+    saved = isinstance(manifest, dict) and (manifest.get("files"), manifest.get("rows"), manifest.get("made"))
+    if not saved or [type(part) for part in saved] != [dict, dict, str]:
+        raise ValueError("its manifest is none")
+    if "format" not in manifest or not all(isinstance(count, int) for count in manifest["rows"].values()):
+        raise ValueError("its manifest is none")
+    for name, entry in manifest["files"].items():
+        words = [entry.get(word, "") for word in ("store", "sha256", "database")] if isinstance(entry, dict) else [None]
+        if not all(isinstance(word, str) for word in words) or (words[0] == "postgres") != bool(words[2]):
+            raise ValueError(f"its manifest says nothing of {name}")
+    return manifest
+
+
+def named(database: str) -> str:
+    """What --dbname takes for a database of this name, whatever it holds: a bare name could be a whole address."""
+    quoted = database.replace("\\", "\\\\").replace("'", "\\'")
+    return f"dbname='{quoted}'"
 
 
 def member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
@@ -201,9 +221,9 @@ def restore_file(engine: Engine, report: Report, path: Path, entry: Manifest) ->
             engine.call("this_jupyter", STORES, "restore", entry["store"], report=report, stdin=file)
             return
         if entry["database"] not in databases(engine):
-            engine.run("this_postgres", "createdb", "--template=template0", entry["database"])
+            engine.run("this_postgres", "createdb", "--template=template0", "--", entry["database"])
         options = ["--clean", "--if-exists", "--no-owner", "--single-transaction", "--exit-on-error"]
-        options.append(f"--dbname={entry['database']}")
+        options.append(f"--dbname={named(entry['database'])}")
         try:
             engine.run("this_postgres", "pg_restore", *options, stdin=file, variables=PATIENCE)
         except Problem as problem:  # pg_restore has no SQLSTATE to show
