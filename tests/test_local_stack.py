@@ -407,7 +407,7 @@ def test_busy_ports_are_named_with_their_variables(project):
     for name, other in zip(names, others, strict=True):
         assert re.search(rf"Port {project.env[name]} of this_\w+ is taken .* Write {name}=\d+ into .env", said)
         other.close()
-    assert "To finish: make up ENGINE=local" in said
+    assert "To finish: make up\n" in said
     project.stack("up")
 
 
@@ -436,7 +436,7 @@ def test_a_service_that_cannot_start_shows_its_log(project):
         version.write_text(good)
     assert "this_postgres is not healthy" in said
     assert "incompatible" in said
-    assert "To finish: make up ENGINE=local" in said
+    assert "To finish: make up\n" in said
     project.stack("up")
 
 

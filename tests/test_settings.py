@@ -66,6 +66,17 @@ def test_the_calling_shell_overrides_the_engine_for_once(settings, monkeypatch):
     assert settings.Settings({"ENGINE": "local"}).engine == "docker"
 
 
+def test_advice_names_the_engine_only_where_env_names_another(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "PROJECT", tmp_path)
+    for text, local, docker in [
+        ("ENGINE=local\n", "make up", "make up ENGINE=docker"),
+        ("ENGINE=docker\n", "make up ENGINE=local", "make up"),
+        ("", "make up ENGINE=local", "make up"),
+    ]:
+        (tmp_path / ".env").write_text(text)
+        assert (settings.start_command("local"), settings.start_command("docker")) == (local, docker)
+
+
 @pytest.mark.parametrize(
     "text, name, message",
     [

@@ -92,6 +92,12 @@ def asked_engine() -> str:
     return os.environ.get("ENGINE", "").strip()
 
 
+def start_command(engine: str) -> str:
+    """What to type to start the stack of an engine: ENGINE stands there only where .env does not say it."""
+    stands = read(PROJECT / ".env").get("ENGINE", "docker").strip() == engine
+    return "make up" if stands else f"make up ENGINE={engine}"
+
+
 class Settings(dict[str, str]):
     """.env as a dict; what has to be a number or a word is checked when it is asked for."""
 

@@ -17,7 +17,7 @@ from dsproj.errors import Problem
 from dsproj.host import places, venv
 from dsproj.host import variables as shared
 from dsproj.host.engine import Engine, State, told
-from dsproj.host.places import AGAIN, LOGS, MARKER, PORTS, POSTGRES, PYTHON, RUN, STATE, listed, process_names
+from dsproj.host.places import LOGS, MARKER, PORTS, POSTGRES, PYTHON, RUN, STATE, again, listed, process_names
 from dsproj.host.ports import port_is_free
 from dsproj.report import Report
 
@@ -73,7 +73,7 @@ class Local(Engine):
         lines = []
         left = PID_FILE.exists() and not any(state.running for state in states)
         if left and not port_is_free(self.settings.port("REDIS_PORT")):
-            lines.append(f"Servers run without supervisord, which must have been killed; this sets it right: {AGAIN}")
+            lines.append(f"Servers run without supervisord, which must have been killed; this sets it right: {again()}")
         if self.settings.mongo:
             mongo = "this_mongo is SecantusDB, a young server with MongoDB's protocol"
             lines.append(f"{mongo}; MongoDB itself needs ENGINE=docker.")
@@ -82,13 +82,13 @@ class Local(Engine):
     def need(self, *services: str) -> None:
         running = self._running()
         if missing := [service for service in services if service not in running]:
-            raise Problem(f"{', '.join(missing)}: not running", AGAIN)
+            raise Problem(f"{', '.join(missing)}: not running", again())
 
     def logs(self, service: str) -> NoReturn:
         files = [LOGS / f"{name}.log" for name in process_names(self.settings, service)]
         there = [os.path.relpath(file, env.PROJECT) for file in files if file.exists()]
         if not there:
-            raise Problem("There is no log yet; this starts the stack", AGAIN)
+            raise Problem("There is no log yet; this starts the stack", again())
         become(dict(os.environ), "tail", "-n", "100", "-F", *there)
 
     def scale(self, workers: int, report: Report) -> None:
@@ -96,7 +96,7 @@ class Local(Engine):
             env.change({"WORKERS": workers})
             self.settings["WORKERS"] = str(workers)
             if not self._running():
-                raise Problem("The number is noted, but the stack does not run", AGAIN)
+                raise Problem("The number is noted, but the stack does not run", again())
             self._inside("up", report=report)
 
     def _running(self) -> list[str]:
@@ -161,7 +161,7 @@ class Local(Engine):
 
     def command(self, service: str, *words: str, variables: Mapping[str, str] | None = None) -> list[str]:
         if not PYTHON.exists():
-            raise Problem("The local stack is not installed yet", AGAIN)
+            raise Problem("The local stack is not installed yet", again())
         self._need_own_stores()
         pairs = [f"{name}={value}" for name, value in (variables or {}).items()]
         return [*(["env", *pairs] if pairs else []), *words]
@@ -172,7 +172,7 @@ class Local(Engine):
         if foreign := [name for name in stores if name not in self._running()]:
             ports = ", ".join(str(self.settings.port(PORTS[name])) for name in foreign)
             what = f"{', '.join(foreign)}: not running; what answers at port {ports} is not this project's"
-            raise Problem(f"{what} (is this folder a copy?)", AGAIN)
+            raise Problem(f"{what} (is this folder a copy?)", again())
 
     def variables(self, service: str) -> dict[str, str]:
         return (shared.for_stores if service == "this_postgres" else shared.for_work)(self.settings)
@@ -200,7 +200,7 @@ def of_system(error: OSError) -> Problem:
     """What an error of the operating system means for the stack."""
     place = error.filename or STATE
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
-        return Problem(f"The disk is full: {place}", f"make room, then: {AGAIN}")
+        return Problem(f"The disk is full: {place}", f"make room, then: {again()}")
     return Problem(f"{place}: {error.strerror or error}")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dsproj.errors import Problem
 from dsproj.files import private_folder
 from dsproj.host.engine import SERVICES
-from dsproj.settings import PROJECT, Settings
+from dsproj.settings import PROJECT, Settings, start_command
 
 STATE = PROJECT / ".local"
 VENV = STATE / "venv"
@@ -21,7 +21,6 @@ LOGS = STATE / "logs"
 POSTGRES, REDIS, MONGO, JUPYTER = (STATE / name for name in ("postgres", "redis", "mongo", "jupyter"))
 
 MARKER = "DSPROJ_STACK"  # the variable that every process of the stack carries; its value is marker()
-AGAIN = "make up ENGINE=local"
 PORTS = {
     "this_postgres": "PGPORT",
     "this_redis": "REDIS_PORT",
@@ -29,6 +28,11 @@ PORTS = {
     "this_monitor": "MONITOR_PORT",
     "this_jupyter": "JUPYTER_PORT",
 }
+
+
+def again() -> str:
+    """The command that starts the local stack: with ENGINE only where .env names another engine."""
+    return start_command("local")
 
 
 def marker() -> str:
@@ -76,5 +80,5 @@ def ports(settings: Settings) -> dict[str, int]:
     found = {name: settings.port(name) for name in mine}
     for twin, name in itertools.combinations(mine, 2):
         if found[name] == found[twin]:
-            raise Problem(f".env: {name} and {twin} are both {found[name]}; give one of them another port", AGAIN)
+            raise Problem(f".env: {name} and {twin} are both {found[name]}; give one of them another port", again())
     return found

@@ -15,7 +15,7 @@ from typing import Any
 
 from dsproj.errors import Problem
 from dsproj.files import replace_text
-from dsproj.host.places import AGAIN, PYTHON, STAMP, STATE, TOOLS, VENV
+from dsproj.host.places import PYTHON, STAMP, STATE, TOOLS, VENV, again
 from dsproj.host.variables import inherited
 from dsproj.report import Report, Stopwatch
 from dsproj.settings import PROJECT
@@ -85,7 +85,7 @@ def run(command: list[str], variables: Mapping[str, str]) -> None:
     if done.returncode:
         lines = (done.stdout or "").strip().splitlines()[-8:]
         what = f"{Path(command[0]).name} could not install local/requirements.txt:"
-        raise Problem(what, AGAIN, lines or ["(see above)"])
+        raise Problem(what, again(), lines or ["(see above)"])
 
 
 def build_with_uv(uv: str, variables: Mapping[str, str]) -> None:
@@ -105,7 +105,7 @@ def build_with_pip(variables: Mapping[str, str]) -> None:
         run([str(PYTHON), "-m", "pip", "install", "--requirement", str(REQUIREMENTS[0])], variables)
     except Problem as problem:
         hint = "Python's venv and pip are needed, for example: apt-get install python3-venv (or install uv)"
-        raise Problem(problem.what, f"{hint}; then: {AGAIN}", problem.log) from None
+        raise Problem(problem.what, f"{hint}; then: {again()}", problem.log) from None
 
 
 def ensure(report: Report) -> None:
@@ -114,7 +114,7 @@ def ensure(report: Report) -> None:
         return
     if shutil.disk_usage(STATE).free < NEEDED_BYTES:
         what = f"The disk is nearly full: the environment needs {NEEDED_BYTES / 1e9:.1f} GB in {STATE}"
-        raise Problem(what, f"make room, then: {AGAIN}")
+        raise Problem(what, f"make room, then: {again()}")
     watch = Stopwatch()
     STAMP.unlink(missing_ok=True)
     variables = inherited()

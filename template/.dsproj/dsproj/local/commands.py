@@ -98,7 +98,7 @@ def failure(name: str, reason: str) -> Problem:
     if shutil.disk_usage(places.STATE).free < FULL:
         reason = "the disk is full"
     what = f"{name} is not healthy: {reason}. The end of .local/logs/{name}.log:"
-    return Problem(what, places.AGAIN, [line[:200] for line, _ in itertools.groupby(lines)])
+    return Problem(what, places.again(), [line[:200] for line, _ in itertools.groupby(lines)])
 
 
 def stop_surplus_workers(settings: Settings, report: Report) -> None:
@@ -150,7 +150,7 @@ def check_ports(names: list[str], settings: Settings) -> None:
             taken.add(other := free_port(port + 1, taken))
             lines.append(f"Port {port} of {name} is taken by another program. Write {variable}={other} into .env.")
     if lines:
-        raise Problem("\n".join(lines), places.AGAIN)
+        raise Problem("\n".join(lines), places.again())
 
 
 def settle_ports(settings: Settings, report: Report) -> None:
@@ -173,7 +173,7 @@ def main(report: Report, command: str, *words: str) -> Any:
         return commands[command](report, *words)
     except supervision.REFUSALS as error:
         what = f"supervisord answers with an error ({error}); start afresh"
-        raise Problem(what, "make down up ENGINE=local") from None
+        raise Problem(what, places.again().replace("up", "down up")) from None
     except OSError as error:
         raise of_system(error) from None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from dsproj.errors import Problem
-from dsproj.host.places import AGAIN, POSTGRES, RUN, STATE, marker
+from dsproj.host.places import POSTGRES, RUN, STATE, again, marker
 from dsproj.host.variables import postgres_bin
 
 # Where the machine has locales or not, in which language it speaks or not: the same order and the same messages.
@@ -23,7 +23,7 @@ SMALL_SHARED_MEMORY = 256 << 20
 def program(name: str) -> str:
     """The path of one of PostgreSQL's programs."""
     if not (folder := postgres_bin()):
-        raise Problem("PostgreSQL is not in .local/venv", f"rm -r .local/venv, then: {AGAIN}")
+        raise Problem("PostgreSQL is not in .local/venv", f"rm -r .local/venv, then: {again()}")
     return str(folder / name)
 
 
