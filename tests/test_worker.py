@@ -10,6 +10,27 @@ print(wait([queue().enqueue(sys.argv[1])], timeout=120)[0])
 """
 
 
+# Between two cells of one kernel, an edit: what the notebook answers, and what a job does.
+CELLS = """
+import nbclient, nbformat, pathlib
+path = pathlib.Path("lib/sums.py")
+path.write_text("def add(a, b):\\n    return a + b\\n")
+both = "print(add(2, 3), wait([queue().enqueue(add, 2, 3)], timeout=120)[0])"
+cells = [
+    "from lib.jobs import queue, wait\\nfrom lib.postgres import connect_to_postgres\\nfrom lib.sums import add\\ncon, cur = connect_to_postgres()",
+    both,
+    "from pathlib import Path\\nPath('../lib/sums.py').write_text('def add(a, b):\\\\n    return min(a, b)\\\\n\\\\ndef new():\\\\n    return 42\\\\n');",
+    both,
+    "from lib.sums import new\\ncur.execute('SELECT 1')\\nprint(new(), cur.fetchone()[0])",
+]
+notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": "ipynb"}}).execute()
+for cell in notebook.cells:
+    print("".join(output.get("text", "") for output in cell.outputs if output.get("name") == "stdout"), end="")
+path.unlink()
+"""
+
+
 @pytest.fixture(scope="module", params=BOTH)
 def project(request, tmp_path_factory):
     with stack_of(request, request.param, tmp_path_factory.mktemp("worker") / "project", "worker") as made:
@@ -77,3 +98,7 @@ while job.get_status().value != "started":
     project.restart_worker()
     state = project.python("from lib.jobs import queue; print(queue().fetch_job('nap').return_value())")
     assert state.strip() == "slept", "it ended before its worker did"
+
+
+def test_a_kernel_runs_what_was_edited_and_answers_as_a_job_does(project):
+    assert project.python(CELLS).splitlines()[-3:] == ["5 5", "2 2", "42 1"]

@@ -55,5 +55,6 @@ def for_work(settings: Settings) -> dict[str, str]:
     return {
         **read(PROJECT / "config" / "jupyter.env"),
         **for_stores(settings),
+        "PYTHONSTARTUP": str(ROOM / "jupyter" / "startup.py"),
         **{name: str(JUPYTER / folder) for name, folder in folders.items()},
     }
