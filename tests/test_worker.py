@@ -1,6 +1,8 @@
 """The worker: what is edited in lib/ is what the next job runs, and what a dead worker had is handed on."""
 
 import pytest
+import requests
+from conftest import wait_for
 from stacks import BOTH, stack_of
 
 ENQUEUE = """
@@ -98,6 +100,24 @@ while job.get_status().value != "started":
     project.restart_worker()
     state = project.python("from lib.jobs import queue; print(queue().fetch_job('nap').return_value())")
     assert state.strip() == "slept", "it ended before its worker did"
+
+
+def test_the_dashboard_shows_a_worker_at_work_and_answers_no_foreign_host(project):
+    (project.path / "lib" / "slow.py").write_text("import time\n\ndef rest():\n    time.sleep(8)\n")
+    project.python("from lib.jobs import queue; queue().enqueue('lib.slow.rest')")
+    address = f"http://127.0.0.1:{project.env['MONITOR_PORT']}/0/data/workers.json"
+    login = ("dsproj", project.env["MONITOR_PASSWORD"])
+
+    def busy():
+        reply = requests.get(address, auth=login)
+        assert reply.status_code == 200
+        return [worker for worker in reply.json()["workers"] if worker["state"] == "busy"]
+
+    assert len(wait_for(busy, 60, "a busy worker")) == 1
+    reply = requests.get(address, auth=login, headers={"Host": "evil.example:80"})
+    assert reply.status_code == 403 and "MONITOR_HOSTS" in reply.text
+    assert requests.get(address.replace("127.0.0.1", "localhost"), auth=login).status_code == 200
+    wait_for(lambda: not busy(), 60, "the end of the job")
 
 
 def test_a_kernel_runs_what_was_edited_and_answers_as_a_job_does(project):

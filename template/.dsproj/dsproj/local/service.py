@@ -84,8 +84,8 @@ def this_monitor(settings: Settings, name: str) -> Server:
         print("waiting for this_redis", flush=True)
     while health.redis(url):
         time.sleep(0.1)
-    command = [str(PYTHON), "-m", "rq_dashboard", "--bind", "127.0.0.1", "--port", str(settings.port("MONITOR_PORT"))]
-    return command, variables, PROJECT
+    options = ["--bind", "127.0.0.1", "--port", str(settings.port("MONITOR_PORT"))]
+    return [str(PYTHON), "-m", "dsproj.kernel.monitor", *options], variables, PROJECT
 
 
 def this_jupyter(settings: Settings, name: str) -> Server:
