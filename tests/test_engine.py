@@ -181,7 +181,9 @@ def test_an_image_that_does_not_build_shows_the_log(made):
 def test_a_service_that_ends_is_named_with_its_log(made):
     project = made(stack="none")
     path = project.path / "docker-compose.yml"
-    path.write_text(path.read_text().replace("[rq-dashboard]", "[sh, -c, 'echo out of luck; exit 3']"))
+    before = path.read_text()
+    path.write_text(before.replace("[python, -m, dsproj.kernel.monitor]", "[sh, -c, 'echo out of luck; exit 3']"))
+    assert path.read_text() != before
     outcome = start(project)
     assert "this_monitor is" in outcome.why and "out of luck" in "\n".join(outcome.log)
 
