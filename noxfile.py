@@ -1,4 +1,4 @@
-"""`nox` runs the tests; `nox -s lint|tests|stack|drill|bench|docs` one session. Arguments after `--` go to pytest."""
+"""`nox` runs the tests; `nox -s lint|tests|stack|drill|bench|docs|pictures` one session. Arguments after `--` go to pytest."""
 
 import shutil
 import tempfile
@@ -63,6 +63,7 @@ def stack(session):
         "tests/test_local_stack.py",
         "tests/test_moving.py",
         "tests/test_upgrade_postgres.py",
+        "tests/test_browser.py",
         "tests/images",
         *session.posargs,
     )
@@ -97,3 +98,14 @@ def docs(session):
     """Does every link of the README inside this repository lead somewhere?"""
     install(session, "test")
     session.run("pytest", "tests/test_readme.py", *session.posargs)
+
+
+@nox.session
+def pictures(session):
+    """The documentation's screenshots, docs/pictures: what the browser tests see on their way through the local stack."""
+    install(session, "test")
+    folder = HERE / "docs" / "pictures"
+    folder.mkdir(exist_ok=True)
+    session.run(
+        "pytest", "tests/test_browser.py", "-k", "local", *session.posargs, env={"DSPROJ_PICTURES": str(folder)}
+    )

@@ -127,6 +127,9 @@ class DockerStack(Stack):
         worker = next(pid for pid, _, words in rows if "python" in words.split()[0] and "dsproj.kernel.worker" in words)
         return [int(worker), *(int(pid) for pid, parent, _ in rows if parent == worker)]
 
+    def log(self, service):
+        return self.compose("logs", service)
+
     def worker_start(self):
         """Changes when the worker is restarted."""
         return checked(
@@ -179,6 +182,9 @@ class LocalStack(Stack):
         """The ids of the worker and of its children: the scheduler, and the job that it does."""
         pid = self.rows()["this_worker"][1]
         return [int(pid), *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+    def log(self, service):
+        return (self.path / f".local/logs/{service}.log").read_text()
 
     def worker_start(self):
         return self.rows()["this_worker"][1]
