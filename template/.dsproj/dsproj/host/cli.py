@@ -73,7 +73,9 @@ def _dataset(report: Screen, given: Given) -> None:
 
 
 def _notebook(report: Screen, given: Given) -> None:
-    path = _host("new_notebook").make(given.get("NAME", ""))
+    from dsproj import journal
+
+    path = journal.make(given.get("NAME", ""))
     print(f"{path.parent.name}/{path.name}")
 
 
