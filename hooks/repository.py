@@ -23,7 +23,8 @@ def commit(project):
         if repo.head.is_valid():
             state = "with changes to commit" if repo.is_dirty(untracked_files=True) else "nothing to commit"
             return Outcome(f"a repository already, {state}")
-        large = project.module("host.datasets").ignore_large_files(project.path)
+        own = [each.file for each in project.module("sets").data_sets()]
+        kept_out = project.module("host.datasets").keep_out_of_git(project.path, own)
         repo.git.add(all=True)
         if not identity(repo):
             return Outcome("no commit yet", "git knows no name and e-mail address for you", by_hand(project.answers))
@@ -35,7 +36,7 @@ def commit(project):
         # The index then holds no file sizes, and git's next look compares content, through the filter for notebooks: one
         # that has run by then, and grew by its output, does not count as modified.
         repo.git.read_tree("HEAD")
-        left_out = f"; left out, over 100 MB: {', '.join(large)}" if large else ""
+        left_out = "".join(f"; left out, {why.partition(',')[0]}: data/{name}" for name, why in kept_out.items())
         return Outcome(f"branch {repo.active_branch.name}, commit {repo.head.commit.hexsha[:7]}{left_out}")
 
 

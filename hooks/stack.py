@@ -11,11 +11,14 @@ def start(project, made):
     Problem = project.module("errors").Problem
     try:
         with console.working("starting the servers") as show:
-            engine = project.module("host.up").up(reporter(project, show), made)
+            engine, problem = project.module("host.up").up(reporter(project, show), made)
         names = dict.fromkeys(state.service.removeprefix("this_") for state in engine.states() if state.running)
         rows = project.module("host.datasets").ledger(engine)
     except Problem as problem:
         return Outcome("not running", problem.what, problem.cure or "make up", log=problem.log)
+    if problem:
+        running = f"{', '.join(names)}: running, but not all data is loaded"
+        return Outcome(running, problem.what, problem.cure, log=problem.log, facts={"rows": rows})
     return Outcome(f"{', '.join(names)}: healthy", facts={"rows": rows})
 
 

@@ -33,6 +33,8 @@ class Archive(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         server, body, path = self.server, self.server.content, self.path.partition("?")[0]
         server.asked.append((path, self.headers.get("Range")))
+        if path.startswith("/drip"):
+            return self.drip(path)
         if path == "/page.csv":
             body = b"\n <!DOCTYPE html>\n<html>Please log in</html>"
         if path == "/login.csv":
@@ -56,6 +58,17 @@ class Archive(http.server.BaseHTTPRequestHandler):
         end = start + server.breaks.pop(0) if server.breaks else len(body)
         self.wfile.write(body[start:end])
 
+    def drip(self, path):
+        """A byte every tenth of a second, of the head already or of the body, with or without a length."""
+        head = 'HTTP/1.0 200 OK\r\nETag: "one"\r\n' + "Content-Length: 9999\r\n" * (path == "/drip-body.csv")
+        if path != "/drip-head.csv":
+            self.wfile.write(f"{head}\r\n".encode())
+            head = ""
+        for byte in head.encode() + b"1" * 999:
+            if self.server.ended.wait(0.1):
+                return
+            self.wfile.write(bytes([byte]))
+
     def log_message(self, *_):
         pass
 
@@ -64,9 +77,11 @@ class Archive(http.server.BaseHTTPRequestHandler):
 def archive():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Archive)
     server.content, server.etag, server.breaks, server.asked = CONTENT, '"one"', [], []
+    server.ended = threading.Event()
     server.link = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield server
+    server.ended.set()
     server.shutdown()
     server.server_close()
 
@@ -190,7 +205,7 @@ def test_a_path_is_copied_declared_and_loaded(project, tmp_path):
     project.add(tmp_path / HOSTILE, "crops")
     name = "it_s_a_file_touch_owned_id_HOME_s_e.csv"
     assert files(project) == ["crops.env", "crops.sql", name]
-    assert [call[0] for call in project.engine.calls] == ["vacant", "infer", "once"]
+    assert [call[0] for call in project.engine.calls] == ["vacant", "infer", "add"]
     # The same words to a shell, whose syntax it has, as to Python.
     script = 'set -eu; . ./docker/postgres/datasets/crops.env; printf %s "$SEED_SOURCES"; test "$SEED_TABLE" = crops'
     printed = checked("bash", "-c", script, cwd=project.path)
@@ -313,6 +328,16 @@ def test_the_next_command_goes_on_where_the_last_one_ended(project, archive):
     assert (project.path / "data/crops.csv").read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("path", ["drip-head.csv", "drip-body.csv", "drip-endless.csv"])
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(project, archive, monkeypatch, path):
+    monkeypatch.setattr(download, "TIMEOUT", 0.5)
+    with pytest.raises(Problem) as caught:
+        project.add(f"{archive.link}/{path}")
+    assert "sends less than 1 kB a second, after" in caught.value.what and f"data/{path}" in caught.value.what
+    assert caught.value.cure.startswith(f"make dataset SOURCE={archive.link}/{path}") and len(archive.asked) <= 4
+    assert [name for name in files(project) if not name.endswith(".part")] == []
+
+
 @pytest.mark.parametrize("etag", ['"two"', 'W/"weak"', ""])
 def test_another_version_on_the_server_is_fetched_whole(project, archive, etag):
     archive.breaks = [1000, 0, 0, 0]
@@ -409,6 +434,23 @@ def test_large_files_stay_out_of_git(project, tmp_path):
     assert any("data/big.csv is over 100 MB" in line for line in project.said.lines)
     assert command("git", "check-ignore", "data/big.csv", cwd=project.path).returncode == 0
     assert (project.path / ".gitignore").read_text().count("big.csv") == 1
+
+
+@pytest.mark.parametrize("mode, kept", [(0o600, 0o600), (0o400, 0o600), (0o640, 0o640), (0o644, 0o644), (0o666, 0o644)])
+def test_who_may_not_read_a_file_may_not_read_its_copy_and_git_has_it_not(project, tmp_path, monkeypatch, mode, kept):
+    (tmp_path / "crops.csv").write_text("a\n1\n")
+    (tmp_path / "crops.csv").chmod(mode)
+    seen = []
+    monkeypatch.setattr(datasets, "progress", lambda *_: lambda *_: seen.append(part.stat().st_mode & 0o777))
+    part = project.path / "data/crops.csv.part"
+    checked("git", "init", "-q", cwd=project.path)
+    for _ in range(2):
+        project.add(tmp_path / "crops.csv")
+    assert seen and {*seen, (project.path / "data/crops.csv").stat().st_mode & 0o777} == {kept}
+    private = not mode & 0o004
+    assert any("private" in line and "git ignores it" in line for line in project.said.lines) == private
+    assert (command("git", "check-ignore", "data/crops.csv", cwd=project.path).returncode == 0) == private
+    assert (project.path / ".gitignore").read_text().count("/data/crops.csv") == private
 
 
 def test_killed_after_any_step_the_same_command_finishes(project, tmp_path, monkeypatch):

@@ -320,8 +320,19 @@ def test_files_too_large_for_a_hosting_service_stay_out(project, git_home):
     made = project()
     with (made.path / "data/big.csv").open("wb") as file:
         file.truncate(100 * 1024 * 1024 + 1)
-    assert "left out, over 100 MB: big.csv" in repository.commit(made).text
+    assert "left out, over 100 MB: data/big.csv" in repository.commit(made).text
     assert "data/big.csv" not in checked("git", "ls-files", cwd=made.path)
+    assert checked("git", "status", "--porcelain", cwd=made.path) == ""
+
+
+def test_a_private_file_stays_private_and_out_of_git(project, git_home, tmp_path):
+    (tmp_path / "patients.csv").write_text("a\n1\n")
+    (tmp_path / "patients.csv").chmod(0o600)
+    made = project(dataset="csv", dataset_source=str(tmp_path / "patients.csv"))
+    assert dataset.bring(made).complete
+    assert stat.S_IMODE((made.path / "data/patients.csv").stat().st_mode) == 0o600
+    assert "left out, private: data/patients.csv" in repository.commit(made).text
+    assert "patients.csv" not in checked("git", "ls-files", "data", cwd=made.path)
     assert checked("git", "status", "--porcelain", cwd=made.path) == ""
 
 

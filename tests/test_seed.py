@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -244,6 +245,94 @@ def test_make_dataset_adds_a_table_to_the_running_stack(project, tmp_path):
         for path in (sql, env, project.path / "data/Wheat_touch_owned_e.csv"):
             path.unlink(missing_ok=True)
         project.sql("DROP TABLE IF EXISTS wheat; DELETE FROM dsproj_seed WHERE table_name = 'wheat'")
+
+
+@pytest.fixture
+def wide(tmp_path):
+    """A file whose rows no page of PostgreSQL holds: 1,100 numbers in each."""
+    names = [f"n{number}" for number in range(1100)]
+    rows = [",".join(str(row + number / 7) for number in range(len(names))) for row in range(3)]
+    (tmp_path / "wide.csv").write_text("\n".join([",".join(names), *rows, ""]))
+    return tmp_path / "wide.csv"
+
+
+def test_a_refused_data_set_leaves_nothing_behind(project, wide):
+    before = project.git("status", "--porcelain")
+    said = refused(project, "dataset", f"SOURCE={wide}")
+    assert "row is too big" in said and "nothing of it is kept; split its columns" in said
+    assert "To finish: make dataset SOURCE=" in said
+    assert project.git("status", "--porcelain") == before
+    assert not list((project.path / "data").glob("wide*")) and is_whole(project)
+    # One that was put into data/ stays there.
+    shutil.copy(wide, project.path / "data")
+    refused(project, "dataset", "SOURCE=data/wide.csv")
+    assert project.git("status", "--porcelain").split() == [*before.split(), "??", "data/wide.csv"]
+    (project.path / "data/wide.csv").unlink()
+
+
+def test_a_data_set_that_does_not_load_keeps_nothing_else_down_and_can_be_withdrawn(project, wide):
+    folder = project.path / "docker/postgres/datasets"
+    shutil.copy(wide, project.path / "data")
+    columns = ", ".join(f"n{number} double precision" for number in range(1100))
+    copy = r"\copy wide FROM PROGRAM './get_data.sh' WITH (FORMAT csv, HEADER)"
+    (folder / "wide.sql").write_text(f"CREATE TABLE wide ({columns});\n\n{copy}\n")
+    (folder / "wide.env").write_text("SEED_TABLE=wide\nSEED_FILE=wide.csv\n")
+    project.make("down")
+    try:
+        said = refused(project, "up")
+        assert "wide: data/wide.csv, line " in said and "row is too big" in said and "/lab?token=" in said
+        assert "All else runs." in said and "make dataset DROP=<its table>" in said
+        wait_for(lambda: "wide is not loaded" in project.make("ps"), what="the reason in make ps")
+        assert "make dataset DROP=wide" in project.make("ps")
+        assert project.sql("SELECT count(*) FROM crops") == str(ROWS)
+        states = project.states()
+        assert {name for name, state in states.items() if state == "healthy"} == states.keys() - {"this_postgres"}
+        project.make("dataset", "DROP=wide")
+        assert (project.path / "data/wide.csv").exists() and not (folder / "wide.env").exists()
+        project.make("up")
+        assert is_whole(project)
+    finally:
+        for path in [project.path / "data/wide.csv", *folder.glob("wide*")]:
+            path.unlink()
+
+
+def test_a_loaded_data_set_is_withdrawn_when_that_is_meant(project, tmp_path):
+    (tmp_path / "rye.csv").write_text("a\n1\n2\n")
+    folder = project.path / "docker/postgres/datasets"
+    project.make("dataset", f"SOURCE={tmp_path / 'rye.csv'}")
+    try:
+        assert "drops table rye, 2 rows" in refused(project, "dataset", "DROP=rye")
+        project.sql("CREATE VIEW best AS TABLE rye")
+        said = refused(project, "dataset", "DROP=rye", "FORCE=1")
+        assert "view best depends on table rye" in said and "To finish: make dataset DROP=rye" in said
+        assert project.sql("SELECT count(*) FROM rye") == "2" and (folder / "rye.env").exists()
+        project.sql("DROP VIEW best")
+        project.make("dataset", "DROP=rye", "FORCE=1")
+        assert project.sql("SELECT to_regclass('rye') IS NULL") == "t" and is_whole(project)
+        assert "there are: crops" in refused(project, "dataset", "DROP=rye")
+        assert sorted(path.name.split(".")[1] for path in folder.glob("rye.*.dropped")) == ["env", "sql"]
+    finally:
+        for path in [project.path / "data/rye.csv", *folder.glob("rye*")]:
+            path.unlink()
+
+
+def test_a_private_file_is_loaded_also_into_an_empty_database(project, tmp_path):
+    (tmp_path / "barley.csv").write_text("a\n1\n2\n")
+    (tmp_path / "barley.csv").chmod(0o600)
+    before = (project.path / ".gitignore").read_text()
+    try:
+        said = project.make("dataset", f"SOURCE={tmp_path / 'barley.csv'}")
+        assert "data/barley.csv is private" in said
+        copied = project.path / "data/barley.csv"
+        assert copied.stat().st_mode & 0o777 == 0o600 and "barley.csv" not in project.git("status", "--porcelain")
+        project.remove_database()
+        project.make("up")
+        assert project.sql("SELECT count(*) FROM barley") == "2" and is_whole(project)
+    finally:
+        (project.path / ".gitignore").write_text(before)
+        project.make("dataset", "DROP=barley", "FORCE=1")
+        for path in [copied, *(project.path / "docker/postgres/datasets").glob("barley*")]:
+            path.unlink()
 
 
 def test_unknown_tables_and_a_force_that_names_none(project):

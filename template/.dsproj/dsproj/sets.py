@@ -14,6 +14,9 @@ from dsproj.errors import Problem
 from dsproj.files import replace_text
 from dsproj.settings import PROJECT
 
+# What to type once a new file was refused: nothing of it is left then.
+ANEW = "make dataset SOURCE=<the mended file>"
+
 
 def shown(path: Path) -> str:
     """A path of the project as people type it there."""

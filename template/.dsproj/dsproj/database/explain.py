@@ -8,10 +8,11 @@ from psycopg2 import errorcodes
 
 from dsproj.database.sqlfile import Step
 from dsproj.errors import Problem
-from dsproj.sets import DataSet, shown
+from dsproj.sets import ANEW, DataSet, shown
 
 CONTEXT = re.compile(r"^COPY [^,]*, line (\d+)(?:, column ([^:]+))?(?:: (.*))?$", re.M)
 LONGEST = 300  # characters of a value that are shown
+TOO_BIG = "row is too big"  # a page of PostgreSQL holds a row: 8 kB, about 1,000 numbers
 DROP_THEM = "keep their definitions, drop them (make psql)"
 # What an error of any statement means, and what to do.
 MEANINGS = {
@@ -23,7 +24,7 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Attempt:
-    """To load one data set from one file of data/, "force" or not."""
+    """To load one data set from one file of data/, in one of seed.py's modes; or to drop it."""
 
     chosen: DataSet
     mode: str
@@ -31,10 +32,16 @@ class Attempt:
 
     def problem(self, why: str, mend: str = "", cure: str = "", log: tuple[str, ...] = ()) -> Problem:
         """Why it failed, that all is as it was, and what to mend before the command that tries again."""
-        force = self.mode == "force"
-        what = f"{self.chosen.table}: {why}\nnothing was {'changed' if force else 'loaded'}"
-        again = f"make seed TABLE={self.chosen.table}" + " FORCE=1" * force
-        return Problem(f"{what}; {mend}" if mend else what, cure or again, log)
+        done = {"force": "changed", "drop": "changed", "add": "loaded, nothing of it is kept"}.get(self.mode, "loaded")
+        what = f"{self.chosen.table}: {why}\nnothing was {done}"
+        return Problem(f"{what}; {mend}" if mend else what, cure or (ANEW if self.mode == "add" else self.again), log)
+
+    @property
+    def again(self) -> str:
+        """The command that tries again, with what is there already."""
+        if self.mode == "drop":
+            return f"make dataset DROP={self.chosen.table}"
+        return f"make seed TABLE={self.chosen.table}" + " FORCE=1" * (self.mode == "force")
 
     def explained(self, error: psycopg2.Error, lost: bool, step: Step | None = None) -> Problem:
         """The Problem that an error of the server is. lost: has the connection ended? step: of the SQL file."""
@@ -44,7 +51,7 @@ class Attempt:
         if lost or code.startswith((errorcodes.CLASS_CONNECTION_EXCEPTION, "57P")):
             return self.problem("the server or the load was ended", cure="make up")
         if code in MEANINGS:
-            return self.problem(*MEANINGS[code], log=detail)
+            return self.problem(*MEANINGS[code], self.again, detail)
         if step is None:
             return self.problem(message, log=detail)
         if place := CONTEXT.search(said.context or ""):
@@ -60,7 +67,10 @@ class Attempt:
         where += f", column {column}, value {value}" if column else ""
         log = (f"the row: {value}",) if value and not column else ()
         why = f"data/{self.file}, {where}: {message.removesuffix(f': {value}') if value else message}"
-        return self.problem(why, f"mend that row, or the column's type in {shown(self.chosen.sql)}", log=log)
+        if message.startswith(TOO_BIG):
+            return self.problem(why, "split its columns over several files", log=log)
+        column_type = "" if self.mode == "add" else f", or the column's type in {shown(self.chosen.sql)}"
+        return self.problem(why, f"mend that row{column_type}", log=log)
 
 
 def lines_of(step: Step, position: int) -> str:

@@ -22,7 +22,8 @@ def wrong() -> str:
         return f"the server does not answer: {str(error).strip()}".split("\n")[0]
     except Problem as problem:
         return str(problem).replace("\n", "; ")
-    return f"table {missing[0]} is not loaded; try: make seed TABLE={missing[0]}" if missing else ""
+    table = "".join(missing[:1])
+    return f"table {table} is not loaded; try: make seed TABLE={table}, or make dataset DROP={table}" if table else ""
 
 
 if __name__ == "__main__":

@@ -22,11 +22,13 @@ DATA = PROJECT / "data"
 BLOCK = 256 << 10  # bytes to COPY at a time: a quarter of the pipe, so that the program can go on printing
 # once [TABLE]            loads what the ledger does not have
 # replace-sample [TABLE]  the same, and the real file where only the synthetic sample is in the table
+# add TABLE               the same as once, for a new one: what the server refuses has to be given anew
+# drop TABLE              drops the table, if a seed has made it
 # force [TABLE]           drops the table and loads it again (TABLE may be left out where there is one data set)
 # missing                 the tables that cannot be loaded yet: no data file, or no SQL file
 # vacant TABLE            may a new data set have this table name?
 # ledger                  what is loaded: [[table, rows, is it the synthetic sample?], …]
-MODES = ("once", "replace-sample", "force", "missing", "vacant", "ledger")
+MODES = ("once", "replace-sample", "add", "drop", "force", "missing", "vacant", "ledger")
 EXISTS = "SELECT to_regclass(quote_ident(%s)) IS NOT NULL"
 VACANT = """
 SELECT CASE WHEN EXISTS (SELECT FROM pg_get_keywords() WHERE word = %(table)s AND catcode IN ('R', 'T'))
@@ -124,6 +126,10 @@ def in_transaction(cursor: Cursor, report: Report, attempt: Attempt) -> list[str
     chosen, mode, file = attempt.chosen, attempt.mode, attempt.file
     cursor.execute(ledger.LOCK)
     known = ledger.entries(cursor).get(chosen.table)
+    if mode == "drop":
+        if known:
+            unload(cursor, chosen.table)
+        return [f"{chosen.table}: {'the table is dropped' if known else 'was not loaded'}"]
     if known and mode != "force" and not is_file(file):
         return [f"{chosen.table} is loaded already (its file is no longer in data/)"]
     check_files(chosen, file)
@@ -181,10 +187,7 @@ def replace(cursor: Cursor, known: ledger.Entry | None, new: ledger.Entry, attem
     table, watch = new.table_name, Stopwatch()
     name = Identifier(table)
     if known:
-        # Not CASCADE: what others have built on the table is not ours to drop.
-        drop = "SET LOCAL lock_timeout = '15s'; DROP TABLE IF EXISTS {}; SET LOCAL lock_timeout = 0"
-        cursor.execute(SQL(drop).format(name))
-        cursor.execute("DELETE FROM dsproj_seed WHERE table_name = %s", (table,))
+        unload(cursor, table)
     if answer(cursor, EXISTS, (table,)):
         may_go = f"it is left as it is (if it may go: make psql, DROP TABLE {table})"
         raise attempt.problem(f"there is a table of this name that no seed has made; {may_go}")
@@ -196,6 +199,14 @@ def replace(cursor: Cursor, known: ledger.Entry | None, new: ledger.Entry, attem
     ledger.add(cursor, new._replace(row_count=rows), watch.seconds)
     speed = f"{watch.seconds:.1f} s, {rows / max(watch.seconds, 0.001):.0f} rows/s"
     return [*said, f"{table}: {rows} rows from data/{new.file_name} in {speed}" + " (SYNTHETIC SAMPLE)" * new.synthetic]
+
+
+def unload(cursor: Cursor, table: str) -> None:
+    """Drop a table that a seed has made, in the transaction of the cursor."""
+    # Not CASCADE: what others have built on the table is not ours to drop.
+    drop = "SET LOCAL lock_timeout = '15s'; DROP TABLE IF EXISTS {}; SET LOCAL lock_timeout = 0"
+    cursor.execute(SQL(drop).format(Identifier(table)))
+    cursor.execute("DELETE FROM dsproj_seed WHERE table_name = %s", (table,))
 
 
 def run(cursor: Cursor, attempt: Attempt) -> list[str]:

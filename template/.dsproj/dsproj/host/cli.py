@@ -42,8 +42,10 @@ def _host(module: str) -> Any:
 
 
 def _up(report: Screen, given: Given) -> None:
-    _host("up").up(report)
+    _, not_loaded = _host("up").up(report)
     _url(report, given)
+    if not_loaded:
+        raise not_loaded
 
 
 def _url(report: Screen, given: Given) -> None:
@@ -68,6 +70,8 @@ def _seed(report: Screen, given: Given) -> None:
 
 
 def _dataset(report: Screen, given: Given) -> None:
+    if dropped := given.get("DROP", "").strip():
+        return _host("drop").drop(_engine(made=True), report, dropped, given.get("FORCE", "") not in NO)
     names = ("SOURCE", "TABLE", "HEADER", "COLUMNS", "ENCODING")
     _host("datasets").dataset(_engine(made=True), report, **{name.lower(): given.get(name, "") for name in names})
 
@@ -129,7 +133,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
     "exec": ('a command where the notebooks run: make exec CMD="python -V"', _exec),
     "seed": ("load the data sets, each once; to drop a table and load it anew: make seed TABLE=t FORCE=1", _seed),
     "dataset": (
-        "add data: make dataset SOURCE=<path or link> [TABLE=t]; without SOURCE: fetch what is missing",
+        "add data: make dataset SOURCE=<path or link> [TABLE=t]; withdraw it: DROP=t; alone: fetch what is missing",
         _dataset,
     ),
     "notebook": ('a notebook of today: make notebook NAME="Encode target"', _notebook),

@@ -20,7 +20,7 @@ from dsproj.host.download import Progress, fetch, forget, obtain
 from dsproj.host.engine import Engine, told
 from dsproj.names import file_name, is_link, is_table_name, table_name
 from dsproj.report import Report
-from dsproj.sets import DataSet, data_sets, note_checksum, read, shown
+from dsproj.sets import ANEW, DataSet, data_sets, note_checksum, read, shown
 from dsproj.settings import PROJECT
 
 LARGEST = 100 * 1024 * 1024  # bytes that a hosting service takes in one file
@@ -86,14 +86,13 @@ def loader(engine: Engine, report: Report, *words: str) -> Any:
         raise Problem(problem.what, problem.cure or "make up", problem.log) from None
 
 
-def finish(engine: Engine, report: Report, chosen: DataSet, options: Sequence[str]) -> None:
+def finish(engine: Engine, report: Report, chosen: DataSet, options: Sequence[str], mode: str = "once") -> None:
     """What is left to do for a data set: all of it, or nothing."""
     prepare(engine, report, chosen, options)
-    if chosen.file in ignore_large_files(PROJECT):
+    if why := keep_out_of_git(PROJECT, [chosen.file]).get(chosen.file):
         how = "a clone fetches it again" if any(map(is_link, chosen.sources)) else "a clone needs a copy of it in data/"
-        large = f"data/{chosen.file} is over 100 MB, more than a hosting service takes: git ignores it, {how}"
-        report.done("data", large)
-    loader(engine, report, "once", chosen.table)
+        report.done("data", f"data/{chosen.file} is {why}: git ignores it, {how}")
+    loader(engine, report, mode, chosen.table)
     anew = f"make seed TABLE={chosen.table} FORCE=1"
     report.done("schema", f"to change a name or type: {shown(chosen.sql)}, then: {anew}")
 
@@ -144,17 +143,25 @@ def progress(report: Report, name: str) -> Progress:
     return say
 
 
-def ignore_large_files(project: Path) -> list[str]:
-    """Have git ignore data files that no hosting service takes; the names of those it has not ignored before."""
+def keep_out_of_git(project: Path, names: Sequence[str]) -> dict[str, str]:
+    """Have git ignore data files that no hosting service takes, and those of `names` that not everybody may read.
+
+    {name: why} of those that it has not ignored before.
+    """
     ignore = project / ".gitignore"
     lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
-    files = (file for file in sorted((project / "data").iterdir()) if file.is_file() and file.suffix != ".part")
-    large = [file.name for file in files if file.stat().st_size > LARGEST and f"/data/{file.name}" not in lines]
-    if large:
-        with ignore.open("a", encoding="utf-8", newline="\n") as file:
-            file.write("\n# Over 100 MB, more than a hosting service takes; `make up` on a clone fetches it\n")
-            file.writelines(f"/data/{name}\n" for name in large)
-    return large
+    left_out = {}
+    for file in sorted((project / "data").iterdir()):
+        if not file.is_file() or file.suffix == ".part" or f"/data/{file.name}" in lines:
+            continue
+        if file.stat().st_size > LARGEST:
+            left_out[file.name] = "over 100 MB, more than a hosting service takes"
+        elif file.name in names and not file.stat().st_mode & 0o004:
+            left_out[file.name] = "private, not everybody here may read it"
+    if left_out:
+        with ignore.open("a", encoding="utf-8", newline="\n") as written:
+            written.writelines(f"\n# {why[0].upper()}{why[1:]}\n/data/{name}\n" for name, why in left_out.items())
+    return left_out
 
 
 # --- a further one
@@ -172,9 +179,10 @@ def add(engine: Engine, report: Report, source: str, table: str, options: Sequen
     engine.start("this_postgres", report=report)
     if chosen not in declared:
         loader(engine, report, "vacant", wanted)
-    if not has_file:
+    if has_file:
+        finish(engine, report, read(chosen.env), options)
+    else:
         bring(engine, report, chosen, source, options)
-    finish(engine, report, read(chosen.env), options)
 
 
 def chosen_for(source: str, wanted: str, declared: Sequence[DataSet], any_table: bool) -> tuple[DataSet, bool]:
@@ -237,22 +245,27 @@ def checked_source(source: str) -> str:
 
 
 def bring(engine: Engine, report: Report, begun: DataSet, source: str, options: Sequence[str]) -> None:
-    """Have the file in data/, the .env and the SQL file written; what is refused leaves nothing behind."""
+    """Have the file in data/, the .env and the SQL file written, the rows loaded; a refusal leaves nothing behind."""
     # `begun` is a new data set, or what an earlier try has left; the file of that may be replaced.
     target, partial = arrived(report, begun, source)
-    env = begun.env
-    before = env.read_text(encoding="utf-8") if env.exists() else None
+    written = (begun.env, begun.sql, PROJECT / ".gitignore")
+    before = [path.read_text(encoding="utf-8") if path.exists() else None for path in written]
     declare(begun, source, target, sha256(partial or target))
     if partial:
         os.replace(partial, target)
     try:
-        write_sql(engine, report, read(env), options)
-    except Problem:
-        # Not a table: all as it was. What was downloaded stays as the part that another try takes up.
-        if before is None:
-            env.unlink()
-        else:
-            replace_text(env, before)
+        finish(engine, report, read(begun.env), options, "add")
+    except Problem as problem:
+        if begun.is_written and problem.cure != ANEW:  # a full disk, say: goes on from here
+            if partial:
+                forget(partial)
+            raise
+        # Not a table, or not one that the server takes. What was downloaded stays as the part that another try takes up.
+        for path, text in zip(written, before):
+            if text is None:
+                path.unlink(missing_ok=True)
+            else:
+                replace_text(path, text)
         if partial:
             os.replace(target, partial)
             if not is_link(source):
@@ -268,7 +281,11 @@ def arrived(report: Report, begun: DataSet, source: str) -> tuple[Path, Path | N
     if not is_link(source) and Path(source).resolve().parent == folder.resolve():
         return folder / Path(source).name, None
     target = folder / file_name(source, begun.table)
-    _, partial = obtain([source], target, "", progress(report, target.name))
+    try:
+        _, partial = obtain([source], target, "", progress(report, target.name))
+    except Problem as problem:
+        again = f"make dataset SOURCE={shlex.quote(source)}" + ", or of the file where it is now" * is_link(source)
+        raise Problem(f"data/{target.name} is not fetched:\n{problem.what}", again) from None
     target = with_true_ending(target, partial)
     if not target.exists() or target == begun.path:
         return target, partial

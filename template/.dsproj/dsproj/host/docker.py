@@ -97,9 +97,10 @@ class Docker(Engine):
         if wanted := [name for name in BUILT if name in (services or BUILT) and name not in self.built]:
             self.compose("--progress=plain", "build", *wanted, report=report, failed="an image could not be built")
             self.built += wanted
-        self.compose("--progress=plain", "up", "--detach", *services, report=report)
+        alone = ["--no-deps"] if services else []  # a database that lacks a table holds up nothing else
+        self.compose("--progress=plain", "up", "--detach", *alone, *services, report=report)
         if "this_postgres" not in services:
-            self._wait(report, watch)
+            self._wait(report, watch, *services)
 
     def stop(self, report: Report) -> None:
         if not self.containers():
@@ -209,13 +210,13 @@ class Docker(Engine):
             started = datetime.strptime(told["StartedAt"][:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
             state.seconds = (datetime.now(timezone.utc) - started).total_seconds()
             state.port = self.settings[PORTS[service]] if service in PORTS else ""
-        if state.health == "unhealthy" and (checks := told["Health"].get("Log")):
+        if state.health in ("starting", "unhealthy") and (checks := told["Health"].get("Log")):
             state.reason = (checks[-1].get("Output", "").strip().splitlines() or [""])[-1]
         return state
 
-    def _complain(self) -> None:
-        """Problem with the log of the first service that has failed, if one has."""
-        for state in (state for state in self.states() if state.health in BROKEN):
+    def _complain(self, *services: str) -> None:
+        """Problem with the log of the first service, of some or of all, that has failed, if one has."""
+        for state in (state for state in self._states(services) if state.health in BROKEN):
             reason = f": {state.reason}" if state.reason else ""
             self._give_up(state, f"is {state.health}{reason}")
 
@@ -224,12 +225,15 @@ class Docker(Engine):
         log = (done.stdout + done.stderr).strip().splitlines()[-KEPT:]
         raise Problem(f"{state.service} {what}; its log: make logs S={state.service}", "make up", log)
 
-    def _wait(self, report: Report, watch: Stopwatch) -> None:
-        """Wait until every service is healthy, and say it of each."""
+    def _states(self, services: tuple[str, ...]) -> list[State]:
+        return [state for state in self.states() if not services or state.service in services]
+
+    def _wait(self, report: Report, watch: Stopwatch, *services: str) -> None:
+        """Wait until some services, or all, are healthy, and say it of each."""
         said: set[str] = set()
         idle = () if self.settings.workers else ("this_worker",)
         while True:
-            states = self.states()
+            states = self._states(services)
             for state in states:
                 if state.health == "healthy" and state.name not in said:
                     said.add(state.name)
@@ -238,7 +242,7 @@ class Docker(Engine):
             if not waiting:
                 return
             report.doing("  ".join(f"{state.service.removeprefix('this_')} {state.health}" for state in waiting))
-            self._complain()
+            self._complain(*services)
             if watch.seconds > PATIENCE:
                 self._give_up(waiting[0], f"was not healthy after {PATIENCE} s")
             time.sleep(0.3)

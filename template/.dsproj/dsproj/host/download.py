@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import io
 import json
 import os
 import shutil
@@ -25,10 +26,54 @@ from dsproj.files import BLOCK, sha256
 from dsproj.names import is_link
 
 TIMEOUT = 20  # seconds without a byte
-TRIES = 4  # of a download that breaks off, one after another without a byte gained
+SLOWEST = 1000  # bytes a second, over as long
+SLOW = "given up, since it sends less than 1 kB a second,"
+TRIES = 4  # of a download that breaks off, one after another with next to nothing gained
 RESERVE = 50_000_000  # bytes that a disk shall have left
 
 Progress = Callable[[int, int], None]  # of (bytes done, bytes in all or 0 where that is not known)
+
+
+class Paced(io.RawIOBase):
+    """What a connection brings; TimeoutError where that is next to nothing: the socket's own asks for one byte in time."""
+
+    def __init__(self, raw: Any) -> None:
+        self.raw, self.count, self.since = raw, 0, 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        got: int | None = self.raw.readinto(buffer)
+        self.count, now = self.count + (got or 0), time.monotonic()
+        self.since = self.since or now
+        if now - self.since > TIMEOUT:
+            if self.count < SLOWEST * (now - self.since):
+                raise TimeoutError(SLOW)
+            self.count, self.since = 0, now
+        return got
+
+    def close(self) -> None:
+        self.raw.close()
+        super().close()
+
+
+class Pacing(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
+    """Opens links so that every byte of a reply, of its head too, comes through Paced."""
+
+    def do_open(self, http_class: Any, req: Any, **options: Any) -> Any:
+        def connection(*words: Any, **more: Any) -> Any:
+            made = http_class(*words, **more)
+            made.response_class = paced
+            return made
+
+        return super().do_open(connection, req, **options)
+
+
+def paced(*words: Any, **options: Any) -> http.client.HTTPResponse:
+    reply: Any = http.client.HTTPResponse(*words, **options)
+    reply.fp = io.BufferedReader(Paced(reply.fp.detach()))
+    return reply
 
 
 def silent(done: int, total: int) -> None:
@@ -82,14 +127,15 @@ def transfer(source: str, partial: Path, progress: Progress) -> str:
 
 
 def check(source: str, partial: Path, checksum: str) -> None:
-    """Problem where the file is none of data, or another one; then it is readable for the server, and on the disk."""
+    """Problem where the file is none of data, or another one; then it is on the disk."""
     if is_web_page(partial):
         raise Problem(f"{source}: this is a web page, not data; the link of the file itself is needed")
     if partial.stat().st_size == 0:
         raise Problem(f"{source}: the file is empty")
     if checksum and (found := sha256(partial)) != checksum:
         raise Problem(f"{source}: refused, its SHA-256 is {found[:12]}… and should be {checksum[:12]}…")
-    partial.chmod(0o644)
+    if is_link(source):  # public, whatever the umask says
+        partial.chmod(0o644)
     with open(partial, "rb+") as file:
         os.fsync(file.fileno())
 
@@ -98,7 +144,7 @@ def download(link: str, partial: Path, progress: Progress) -> str:
     """Write what an http(s) link gives to the path `partial`, in several tries; "", or why the last one broke off."""
     tries, before = 0, size_of(partial)
     while broken := request(link, partial, progress):
-        tries = 1 if size_of(partial) > before else tries + 1
+        tries = 1 if size_of(partial) > before + SLOWEST * TIMEOUT else tries + 1
         if tries == TRIES or not noted(partial, link):
             break
         time.sleep(tries)
@@ -120,15 +166,16 @@ def request(link: str, partial: Path, progress: Progress) -> str:
         asked.add_header("If-Range", info["version"])
     place = asked.full_url
     try:
-        with urllib.request.urlopen(asked, timeout=TIMEOUT) as reply:
+        with urllib.request.build_opener(Pacing).open(asked, timeout=TIMEOUT) as reply:
             done, total = receive(reply, link, partial, done, progress)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # the file on the server is shorter now
             partial.unlink()
             return request(link, partial, progress)
         raise Problem(f"{place}: the server says {error.code} {error.reason}") from None
-    except (TimeoutError, ConnectionError, http.client.HTTPException):
-        return f"{place}: the connection ended after {size_of(partial)} bytes"
+    except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
+        why = SLOW if SLOW in error.args else "the connection ended"
+        return f"{place}: {why} after {size_of(partial)} bytes"
     except (OSError, ValueError) as error:
         raise Problem(f"{place}: {reason(error, asked, partial)}") from None
     return f"{place}: the connection ended after {done} of {total} bytes" if done != total else ""
@@ -221,11 +268,14 @@ def extract(source: str, member: str, partial: Path) -> None:
 
 
 def copy(source: str, partial: Path, progress: Progress) -> None:
-    """Copy a local file, a leading ~ included, to the path `partial`."""
+    """Copy a local file, a leading ~ included, to the path `partial`; who may not read the one may not read the other."""
     path = Path(source).expanduser()
     try:
-        total = path.stat().st_size
+        found = path.stat()
+        total = found.st_size
         with open(path, "rb") as original, open(partial, "wb") as file:
+            readers = 0o044 if found.st_gid == partial.stat().st_gid else 0o004
+            partial.chmod(0o600 | found.st_mode & readers)
             need_room(partial, total)
             while block := original.read(BLOCK):
                 file.write(block)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dsproj.errors import Problem
 from dsproj.host import datasets, first_env
 from dsproj.host.engine import Engine, chosen
 from dsproj.report import Report
 
+WITHOUT = "All else runs. To do without a data set that does not load: make dataset DROP=<its table>"
 
-def up(report: Report, made: first_env.Made | None = None) -> Engine:
-    """Start everything, load what is not loaded, and return when all of it is healthy.
+
+def up(report: Report, made: first_env.Made | None = None) -> tuple[Engine, Problem | None]:
+    """Start everything, load what is not loaded, and return when all of it is healthy; (the engine, what is not loaded).
 
     `made` says what was done about .env, where that has happened already. The seed goes before the other services: it says
-    what is wrong with a data file, where they would only wait for a healthy database.
+    what is wrong with a data file, where they would only wait for a healthy database. They start all the same.
     """
     if made is None:
         made = first_env.make()
@@ -20,6 +23,11 @@ def up(report: Report, made: first_env.Made | None = None) -> Engine:
     engine = chosen()
     engine.check(made.fresh)
     engine.start("this_postgres", report=report)
-    datasets.up(engine, report)
+    try:
+        datasets.up(engine, report)
+    except Problem as problem:
+        others = dict.fromkeys(state.service for state in engine.states() if state.service != "this_postgres")
+        engine.start(*others, report=report)
+        return engine, Problem(f"{problem.what}\n{WITHOUT}", problem.cure, problem.log)
     engine.start(report=report)
-    return engine
+    return engine, None

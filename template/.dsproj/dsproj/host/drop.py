@@ -1,0 +1,38 @@
+"""Withdraw a data set: its table, and what declares it. The data file stays, and what was written by hand."""
+
+from __future__ import annotations
+
+import time
+
+from dsproj.errors import Problem
+from dsproj.host.confirm import confirm
+from dsproj.host.datasets import ledger, loader
+from dsproj.host.engine import Engine
+from dsproj.report import Report
+from dsproj.sets import data_sets, shown
+from dsproj.settings import slug
+
+
+def drop(engine: Engine, report: Report, table: str, force: bool) -> None:
+    """Drop the table of a data set, if it is loaded, and set its .env and SQL file aside.
+
+    A person is asked first where rows go, unless `force`.
+    """
+    known = {each.table: each for each in data_sets()}
+    if table not in known:
+        raise Problem(f"DROP={table}: there is no such data set; there are: {', '.join(known) or 'none'}", "make seed")
+    engine.start("this_postgres", report=report)
+    if loaded := [entry for entry in ledger(engine) if entry[0] == table]:
+        confirm(
+            f"This drops table {table}, {loaded[0][1]:,} rows when it was loaded, and your changes to it.",
+            slug(),
+            force,
+        )
+    loader(engine, report, "drop", table)
+    for path in (known[table].sql, known[table].env):  # in this order: without the .env file nothing is declared
+        if path.exists():
+            aside = path.with_name(f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}.dropped")
+            path.rename(aside)
+            report.done("schema", f"{shown(path)} is {aside.name} now: rename it to have it back, or delete it")
+    if known[table].path.is_file():
+        report.done("data", f"{shown(known[table].path)} stays; delete it if nothing else needs it")
