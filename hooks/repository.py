@@ -1,6 +1,8 @@
 """Step: git, with branch main and one commit."""
 
 import os
+import shlex
+from pathlib import Path
 
 from hooks.outcome import Outcome
 
@@ -13,11 +15,22 @@ def commit(project):
         import git
     except ImportError as error:  # GitPython is missing, or it found no git
         return Outcome("no commit", str(error).strip().splitlines()[0], by_hand())
+    try:
+        return first_commit(git, project)
+    except git.GitCommandError as error:
+        said = f"{error.stderr}\n{error.stdout}".replace("stderr: ", "").replace("stdout: ", "").strip(" \n'")
+        why = next(iter(said.splitlines()), f"git ended with {error.status}")
+        trust = f"git config --global --add safe.directory {shlex.quote(str(project.path))}"
+        return Outcome("no commit yet", why, by_hand(*[trust] * ("safe.directory" in said)))
+
+
+def first_commit(git, project):
     outer = enclosing(git, project.path)
     if outer and outer != project.path:
         return Outcome(f"part of the repository {outer}; no nested one is made, commit there when you like")
-    repo = git.Repo(project.path) if outer else git.Repo.init(project.path, initial_branch="main")
-    with repo:
+    if not outer:
+        git.Git(project.path).init(initial_branch="main")
+    with opened(git, project.path) as repo:
         with repo.config_writer() as config:
             config.set_value("include", "path", "../.dsproj/gitconfig")
         if repo.head.is_valid():
@@ -27,12 +40,11 @@ def commit(project):
         kept_out = project.module("host.datasets").keep_out_of_git(project.path, own)
         repo.git.add(all=True)
         if not identity(repo):
-            return Outcome("no commit yet", "git knows no name and e-mail address for you", by_hand(project.answers))
-        try:
-            # Signing may wait for a passphrase, and a global commit hook is about the user's own commits.
-            repo.git.execute(["git", "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "-m", MESSAGE])
-        except git.GitCommandError as error:
-            return Outcome("no commit yet", error.stderr.strip().splitlines()[-1], f'git commit -m "{MESSAGE}"')
+            why = "git knows no name and e-mail address for you"
+            return Outcome("no commit yet", why, by_hand(*introduction(project.answers)))
+        # Signing may wait for a passphrase, and a global hook, of whatever kind, is about the user's own commits.
+        settings = ["-c", "commit.gpgsign=false", "-c", f"core.hooksPath={os.devnull}"]
+        repo.git.execute(["git", *settings, "commit", "--quiet", "-m", MESSAGE])
         # The index then holds no file sizes, and git's next look compares content, through the filter for notebooks: one
         # that has run by then, and grew by its output, does not count as modified.
         repo.git.read_tree("HEAD")
@@ -40,10 +52,22 @@ def commit(project):
         return Outcome(f"branch {repo.active_branch.name}, commit {repo.head.commit.hexsha[:7]}{left_out}")
 
 
+def opened(git, path, **options):
+    """The repository, whatever its folder is called.
+
+    GitPython fills in variables in a name that is a text, not a Path, and works in the current folder where that leads nowhere.
+    """
+
+    class Repo(git.Repo):
+        GitCommandWrapperType = staticmethod(lambda folder: git.Git(Path(folder)))
+
+    return Repo(path, expand_vars=False, **options)
+
+
 def enclosing(git, path):
     """The work tree that `path` lies in, or None."""
     try:
-        with git.Repo(path, search_parent_directories=True) as repo:
+        with opened(git, path, search_parent_directories=True) as repo:
             return None if repo.bare else type(path)(repo.working_tree_dir).resolve()
     except git.InvalidGitRepositoryError:
         return None
@@ -60,10 +84,16 @@ def identity(repo):
         )
 
 
-def by_hand(answers=None):
-    name, email = (answers or {}).get("author_name"), (answers or {}).get("author_email")
-    return (
-        f'git config --global user.name "{name or "Your Name"}" && '
-        f"git config --global user.email {email or 'you@example.org'} && "
-        f'git commit -m "{MESSAGE}"'
-    )
+def introduction(answers):
+    """The commands that tell git who the user is."""
+    name, email = answers.get("author_name") or "Your Name", answers.get("author_email") or "you@example.org"
+    return [
+        f"git config --global user.name {shlex.quote(name)}",
+        f"git config --global user.email {shlex.quote(email)}",
+    ]
+
+
+def by_hand(*first):
+    """The command that does what this step does, wherever it has stopped; `first` are commands that go before."""
+    made = ["git init --quiet --initial-branch=main", "git config include.path ../.dsproj/gitconfig", "git add --all"]
+    return " && ".join([*first, *made, f'git commit -m "{MESSAGE}"'])

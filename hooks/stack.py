@@ -6,10 +6,11 @@ from hooks.outcome import Outcome
 
 def start(project, made):
     """Bring up what ENGINE in .env names, as `make up` does; `made` says what was done about .env."""
-    if project.answers["stack"] == "none":
-        return Outcome("not started, as you chose; to start it: make up")
     Problem = project.module("errors").Problem
     try:
+        project.module("host.places").check_folder()
+        if project.answers["stack"] == "none":
+            return Outcome("not started, as you chose; to start it: make up")
         with console.working("starting the servers") as show:
             engine, problem = project.module("host.up").up(reporter(project, show), made)
         names = dict.fromkeys(state.service.removeprefix("this_") for state in engine.states() if state.running)

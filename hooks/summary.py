@@ -20,7 +20,7 @@ def line(name, outcome, seconds):
 def show(project, results):
     """The services and their addresses, the rows, the time, the next command."""
     stack, _ = results["Stack"]
-    name, running = project.answers["project_name"], "rows" in stack.facts
+    name, running = " ".join(project.answers["project_name"].split()), "rows" in stack.facts
     console.say()
     console.say(f"{name} is running." if running else f"{name} is generated; it does not run yet.", style="bold")
     console.say()

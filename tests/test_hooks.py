@@ -293,7 +293,7 @@ def test_without_identity_everything_is_there_but_the_commit(project, git_home):
     made = project(author_name="Ada L", author_email="ada@example.org")
     outcome = repository.commit(made)
     assert "git knows no name" in outcome.why
-    assert 'git config --global user.name "Ada L"' in outcome.command and "git commit" in outcome.command
+    assert "git config --global user.name 'Ada L'" in outcome.command and "git commit" in outcome.command
     assert checked("git", "diff", "--cached", "--name-only", cwd=made.path)
     checked("sh", "-c", outcome.command, cwd=made.path)
     assert len(checked("git", "log", "--format=%h", cwd=made.path).splitlines()) == 1
@@ -362,7 +362,63 @@ def test_filter_passes_on_what_is_no_notebook(render):
     assert done.stdout == broken and done.returncode == 0
 
 
+def test_a_dollar_in_the_folders_name_is_no_variable(project, git_home):
+    made = project(name="dol$HOME")
+    assert repository.commit(made).complete
+    assert checked("git", "status", "--porcelain", cwd=made.path) == "" and (made.path / ".git").is_dir()
+    assert "nothing to commit" in repository.commit(made).text
+
+
+@pytest.mark.parametrize(
+    "hook", ["pre-commit", "prepare-commit-msg", "commit-msg", "post-commit", "reference-transaction"]
+)
+def test_no_hook_of_a_git_template_gets_in_the_way(project, git_home, hook):
+    (git_home / "template/hooks").mkdir(parents=True)
+    (git_home / "template/hooks" / hook).write_text("#!/bin/sh\nexit 1\n")
+    (git_home / "template/hooks" / hook).chmod(0o755)
+    with (git_home / ".gitconfig").open("a") as file:
+        file.write(f"[init]\n\ttemplateDir = {git_home}/template\n")
+    outcome = repository.commit(project())
+    assert outcome.complete, outcome
+
+
+def finished(made, outcome):
+    """Type what a step that fell short says; is all of the project in git then, as the step would have done it?"""
+    assert not outcome.complete and "\n" not in outcome.why and "Cmd(" not in outcome.why, outcome
+    checked("sh", "-c", outcome.command, cwd=made.path)
+    assert checked("git", "log", "--format=%s", cwd=made.path) == f"{repository.MESSAGE}\n"
+    assert checked("git", "config", "--get", "filter.notebook-cells.clean", cwd=made.path)
+    return checked("git", "status", "--porcelain", cwd=made.path) == ""
+
+
+def test_a_folder_of_somebody_else_is_said_with_what_makes_git_trust_it(project, git_home):
+    if os.geteuid():
+        pytest.skip("only root can give a folder away")
+    made = project()
+    os.chown(made.path, 12345, 12345)
+    outcome = repository.commit(made)
+    assert "dubious ownership" in outcome.why and "safe.directory" in outcome.command
+    assert finished(made, outcome)
+
+
+def test_without_git_the_command_makes_all_of_the_repository(project, git_home):
+    made = project()
+    assert finished(made, Outcome("no commit", "no git", repository.by_hand()))
+
+
 # --- stack and engine ------------------------------------------------------------------------------------------------
+
+
+def test_a_colon_in_the_folders_name_is_said_at_generation(project, tmp_path):
+    for name in ("co:lon", "a:b/c:d"):
+        made = project(name=name, stack="none", dataset="none")
+        outcome, moves = stack.start(made, None), 0
+        while not outcome.complete:
+            assert "':'" in outcome.why and outcome.command.endswith(" && make up")
+            where = checked("sh", "-c", outcome.command.replace("make up", "pwd"), cwd=made.path).strip()
+            made, moves = Project(where), moves + 1
+            outcome = stack.start(made, None)
+        assert (made.path / "Makefile").exists() and moves == name.count(":")
 
 
 def test_nothing_is_started_when_nothing_was_asked_for(project):

@@ -547,7 +547,7 @@ def test_a_long_path(make, project, tmp_path):
 
 def test_a_colon_in_the_path_is_said(make, tmp_path):
     other = make(tmp_path / "a:b")
-    assert "rename the folder" in other.stack("up", succeed=False)
+    assert "To finish: mv " in other.stack("up", succeed=False)
 
 
 OLD_PYTHON = """

@@ -1,9 +1,11 @@
 """The questions: what a person is asked, what the defaults are, and what a wrong answer is told."""
 
+import sys
+
 import copier
 import pytest
 import yaml
-from conftest import ROOT, generate
+from conftest import ROOT, checked, command, generate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -107,6 +109,38 @@ def test_table_name_from_source(render, source, table):
 def test_a_wrong_answer_is_told_what_is_right(render, wrong, message):
     with pytest.raises(ValueError, match="(?s)" + __import__("re").escape(message)):
         render(**wrong)
+
+
+@pytest.mark.parametrize("name", ["n" * 180, "new\nline", " ", "\x1b[1m", "dol$HOME", "co:lon", "-v"])
+def test_any_folder_gives_a_name(template, tmp_path, name):
+    """Copier ends in a traceback where a default does not satisfy its own validator."""
+    done = generate(template, tmp_path / name, "--skip-tasks")
+    assert done.returncode == 0, done.printed
+    assert (tmp_path / name / "README.md").read_text().startswith("# ")
+    assert "\n" not in answers(tmp_path / name)["project_name"]
+
+
+def test_a_name_may_be_long_or_of_two_lines(render):
+    assert (render(project_name="one\ntwo") / "README.md").read_text().startswith("# one two\n")
+    assert answers(render("other", project_name="n" * 180))["project_slug"] == "n" * 63
+
+
+@pytest.mark.parametrize("gone", [".dsproj/__main__.py", "lib", ".dsproj/dsproj/local", ".dsproj/files"])
+def test_rendering_that_was_cut_short_is_said_by_make_and_finished_by_what_it_says(template, tmp_path, gone):
+    project = tmp_path / "project"
+    assert (
+        generate(template, project, "--skip-tasks", dataset="none", stack="none", project_slug="mine").returncode == 0
+    )
+    checked("rm", "-r", project / gone)
+    done = command("make", "up", cwd=project)
+    assert "files of the project are missing, such as" in done.printed and "Traceback" not in done.printed
+    said = done.printed.partition("To finish: copier ")[2].partition(" (")[0].split()
+    assert said[:1] == ["recopy"]
+    checked(sys.executable, "-m", "copier", *said, "--skip-tasks", cwd=project)
+    assert checked("make", "help", cwd=project) and answers(project)["project_slug"] == "mine"
+    (project / ".copier-answers.yml").unlink()
+    checked("rm", "-r", project / gone)
+    assert "To finish: copier copy --trust --overwrite <the template> . (in" in command("make", cwd=project).printed
 
 
 def test_wrong_answer_on_the_command_line_leaves_nothing(template, tmp_path):

@@ -273,3 +273,16 @@ def test_who_serves_is_called_as_a_module():
         text = path.read_text(encoding="utf-8")
         if part_of(path) in ("kernel", "local", "database") and "serve(" in text:
             assert re.search(r'^if __name__ == "__main__":\n    serve\(\w+\)\n\Z', text, re.M), name_of(path)
+
+
+def test_the_list_of_files_by_which_make_knows_a_whole_project():
+    """.dsproj/files has what every project has, whatever the answers; written anew here where it is out of date."""
+    listed, names = ROOM / "files", set()
+    for path in TEMPLATE.rglob("*"):
+        name = path.relative_to(TEMPLATE).as_posix().removesuffix(".jinja")
+        if path.is_file() and not re.search(r"[{~]|__pycache__/|\.\w+_cache/", name):
+            names.add(name)
+    wanted = "".join(f"{name}\n" for name in sorted(names - {"Makefile", ".dsproj/files"}))
+    if listed.read_text(encoding="utf-8") != wanted:
+        listed.write_text(wanted, encoding="utf-8")
+        pytest.fail("template/.dsproj/files was out of date; it is written anew, to be committed")

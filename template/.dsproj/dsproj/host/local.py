@@ -35,8 +35,7 @@ class Local(Engine):
         if os.name == "nt":
             cure = "on Windows: Docker Desktop and make up ENGINE=docker, or WSL"
             raise Problem("The local stack needs Linux or macOS", cure)
-        if ":" in str(env.PROJECT):
-            raise Problem(f"{env.PROJECT}: a ':' in the folder's name cannot stand in PATH", "rename the folder")
+        places.check_folder()
         if STATE.exists() and (owner := STATE.stat().st_uid) != os.geteuid():
             raise Problem(f".local/ belongs to uid {owner}, and this is uid {os.geteuid()}: run it as that user.")
         if not PYTHON.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shlex
 from collections.abc import Collection
 
 from dsproj.errors import Problem
@@ -28,6 +29,14 @@ PORTS = {
     "this_monitor": "MONITOR_PORT",
     "this_jupyter": "JUPYTER_PORT",
 }
+
+
+def check_folder() -> None:
+    """Problem where the project's path cannot stand in PATH, nor in a mount of Compose."""
+    if found := next((folder for folder in (PROJECT, *PROJECT.parents) if ":" in folder.name), None):
+        new = found.with_name(found.name.replace(":", "-"))
+        words = [shlex.quote(str(path)) for path in (found, new, new / PROJECT.relative_to(found))]
+        raise Problem(f"a ':' in a folder's name: {PROJECT}", "mv {} {} && cd {} && make up".format(*words))
 
 
 def again() -> str:

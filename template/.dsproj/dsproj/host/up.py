@@ -5,6 +5,7 @@ from __future__ import annotations
 from dsproj.errors import Problem
 from dsproj.host import datasets, first_env
 from dsproj.host.engine import Engine, chosen
+from dsproj.host.places import check_folder
 from dsproj.report import Report
 
 WITHOUT = "All else runs. To do without a data set that does not load: make dataset DROP=<its table>"
@@ -16,6 +17,7 @@ def up(report: Report, made: first_env.Made | None = None) -> tuple[Engine, Prob
     `made` says what was done about .env, where that has happened already. The seed goes before the other services: it says
     what is wrong with a data file, where they would only wait for a healthy database. They start all the same.
     """
+    check_folder()
     if made is None:
         made = first_env.make()
         for note in made.notes:
