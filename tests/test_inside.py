@@ -12,6 +12,7 @@ def project(request, tmp_path_factory):
     with stack_of(request, request.param, tmp_path_factory.mktemp("inside") / "project", "inside") as made:
         made.generate(mongo=True)
         shutil.copytree(ROOT / "tests" / "inside", made.path / "inside", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "tests" / "inside" / "probes.py", made.path / "lib")
         yield made
 
 

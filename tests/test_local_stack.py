@@ -579,7 +579,7 @@ import itertools, os, sys, time
 import psycopg2, redis
 from rq import Queue, Retry
 from rq.serializers import JSONSerializer
-import probe
+from lib import probe
 
 def forever(action):
     while not os.path.exists("enough"):
@@ -641,7 +641,7 @@ def numbers(path):
 def test_killed_processes_come_back_and_nothing_is_lost(project):
     """kill -9 of each in turn, of the worker with its running job, and of all at once, under load."""
     project.query("CREATE TABLE written (number int); CREATE TABLE worked (number int)")
-    (project.path / "probe.py").write_text(PROBE)
+    (project.path / "lib" / "probe.py").write_text(PROBE)
     (project.path / "driver.py").write_text(DRIVER)
     command = [project.python, "local/stack.py", "run", "python", "driver.py"]
     with open(project.path / "driver.log", "w") as log:

@@ -46,7 +46,9 @@ FILES = {
 # The names that the documentation lists: what notebooks may import of lib/, and lib/ of the machine room.
 OF_LIB = {
     "lib.cache": {"Unavailable", "connect_to_redis", "get", "put"},
-    "lib.jobs": {"JobsFailed", "NoWorker", "enqueue_ranges", "queue", "wait"},
+    "lib.jobs": {
+        "JobsFailed", "NoWorker", "enqueue_each", "enqueue_ranges", "progress", "queue", "wait", "watch",
+    },
     "lib.mongo": {"Unavailable", "connect_to_mongo"},
     "lib.postgres": {
         "CODES", "LABEL", "TABLE", "TARGET", "Unavailable", "connect_to_postgres", "encode_target", "encode_targets",
@@ -57,7 +59,8 @@ OF_ROOM = {
     "dsproj.kernel.redis_client": {"connect_to_redis"},
     "dsproj.kernel.connection": {"connect_to_postgres", "identifier", "transaction"},
     "dsproj.kernel": {"frames_arrow", "frames_read", "frames_write"},
-    "dsproj.kernel.jobs": {"enqueue_ranges", "queue"},
+    "dsproj.kernel.jobs": {"enqueue_each", "enqueue_ranges", "queue"},
+    "dsproj.kernel.progress": {"progress", "watch"},
     "dsproj.kernel.waiting": {"JobsFailed", "NoWorker", "wait"},
     "dsproj.kernel.where": {"LOGS", "Unavailable", "url", "without_password"},
 }

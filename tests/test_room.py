@@ -31,7 +31,20 @@ ALLOWED = {
     "database": ({COMMON, "database"}, {"psycopg2", "compression", "backports"}),
     "kernel": (
         {COMMON, "database", "kernel"},
-        {"bson", "duckdb", "numpy", "pandas", "psycopg2", "pyarrow", "pymongo", "redis", "rq", "rq_dashboard", "tqdm"},
+        {
+            "IPython",
+            "bson",
+            "duckdb",
+            "numpy",
+            "pandas",
+            "psycopg2",
+            "pyarrow",
+            "pymongo",
+            "redis",
+            "rq",
+            "rq_dashboard",
+            "tqdm",
+        },
     ),
     "local": (
         {COMMON, "host", "database", "kernel.health", "local"},
@@ -39,7 +52,7 @@ ALLOWED = {
     ),
 }
 # Which of the kernels' packages are the image's own; the others have to stand in its requirements.
-OF_IMAGE = {"numpy", "pandas"}
+OF_IMAGE = {"IPython", "numpy", "pandas"}
 PACKAGES = {"bson": "pymongo", "psycopg2": "psycopg2-binary", "rq_dashboard": "rq-dashboard", "secantus": "secantusdb"}
 
 # One exception class, and those that the author of a notebook may want to catch.

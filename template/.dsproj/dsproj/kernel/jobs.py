@@ -1,7 +1,7 @@
-"""The job queue: a table cut into ranges of its key, one job each. waiting.py waits for them."""
+"""The job queue: ranges of a table's key, or items of a list, shared out among jobs. waiting.py waits for them."""
 
-# A job is a function in lib/ and JSON arguments, so whoever reaches Redis can at most call what is already there;
-# nothing is pickled.
+# A job is JSON: the name of a function in lib/, and its arguments. Workers call nothing else (allowed.py) and unpickle
+# nothing, so whoever reaches Redis can at most have the project's own functions called.
 
 import hashlib
 import inspect
@@ -10,7 +10,7 @@ import pkgutil
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg2 import sql
@@ -18,6 +18,8 @@ from rq import Queue, Retry
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
+from dsproj.kernel import allowed
+from dsproj.kernel.allowed import EACH
 from dsproj.kernel.connection import Cursor, identifier, transaction
 from dsproj.kernel.redis_client import connect_to_redis
 
@@ -28,13 +30,22 @@ FAILURE_TTL = 7 * 24 * 3600  # seconds that the traceback of a failed one is kep
 # the queue's own work per job (some 20 ms) is little beside the job's, so small that several workers have their share and
 # a retry costs little.
 RANGES, SIZES = 8, (10_000, 50_000)
+CHUNKS = 100  # jobs that the items of a long list are shared out among
 
 UNDER_WAY = {JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED}
 
 
+class JobQueue(Queue):
+    """RQ's queue, which refuses at once what a worker would."""
+
+    def create_job(self, func: Any, *args: Any, **options: Any) -> Job:
+        allowed.check(func)
+        return super().create_job(func, *args, **options)
+
+
 def queue(name: str = "default") -> Queue:
-    """Return the RQ queue `name`. Its jobs are JSON, so its workers must run with `-S json`."""
-    return Queue(name, connection=connect_to_redis(), serializer=JSONSerializer, default_timeout=JOB_TIMEOUT)
+    """Return the RQ queue `name`. Its jobs are JSON, and functions of lib/."""
+    return JobQueue(name, connection=connect_to_redis(), serializer=JSONSerializer, default_timeout=JOB_TIMEOUT)
 
 
 def enqueue_ranges(
@@ -59,7 +70,7 @@ def enqueue_ranges(
     if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
         raise ValueError(f"size is a number of rows, at least 1, not {size!r}")
     kwargs = dict(kwargs or {})
-    _check_function(function, kwargs)
+    _check_function(function, ("first_id", "last_id"), kwargs)
     if not (ranges := _key_ranges(table, size)):
         return []
     name = f"{function.__module__}.{function.__qualname__}"
@@ -69,10 +80,47 @@ def enqueue_ranges(
     return _enqueue(function, wanted, kwargs, job_timeout)
 
 
-def _enqueue(
-    function: Callable[..., Any], wanted: Mapping[str, tuple[int, int]], kwargs: dict[str, Any], job_timeout: int
+def enqueue_each(
+    function: Callable[..., Any],
+    items: Iterable[Any],
+    kwargs: Mapping[str, Any] | None = None,
+    job_timeout: int = JOB_TIMEOUT,
 ) -> list[Job]:
-    """The jobs of these ids, each with its range: those that are under way, and for the rest new ones."""
+    """Enqueue `function(item, **kwargs)` for every item, many small ones in one job: `wait` gives a result for each.
+
+    Up to 100 items are a job each; more are shared out among 100 jobs, so that a job's own cost is little beside theirs.
+    An item may take `job_timeout` seconds. One that fails ends no other; `wait` then raises JobsFailed, whose `failures`
+    say what became of which item, and whose `results` are those of the others.
+
+    Items, arguments and results are JSON (an array's numbers too). Calling this again while the jobs are queued or running
+    returns the same jobs. Raises TypeError as enqueue_ranges does.
+    """
+    items = items.tolist() if hasattr(items, "tolist") else list(items)
+    kwargs = dict(kwargs or {})
+    _check_function(function, ("item",), kwargs)
+    try:
+        text = json.dumps([items, kwargs], allow_nan=False, sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"items of jobs must be JSON: {error}") from None
+    name = f"{function.__module__}.{function.__qualname__}"
+    digest = hashlib.sha256(f"{name}{text}".encode()).hexdigest()[:8]
+    size = -(-len(items) // CHUNKS) or 1
+    wanted = {
+        f"{function.__name__}-{start}-{start + size - 1}-{digest}": (
+            name,
+            items[start : start + size],
+            kwargs,
+            job_timeout,
+        )
+        for start in range(0, len(items), size)
+    }
+    return _enqueue(EACH, wanted, {}, job_timeout * size) if wanted else []
+
+
+def _enqueue(
+    function: Callable[..., Any] | str, wanted: Mapping[str, Sequence[Any]], kwargs: dict[str, Any], job_timeout: int
+) -> list[Job]:
+    """The jobs of these ids, each with its arguments: those that are under way, and for the rest new ones."""
     default = queue()
     times: dict[str, Any] = {"timeout": job_timeout, "result_ttl": RESULT_TTL, "failure_ttl": FAILURE_TTL}
     known = Job.fetch_many(list(wanted), default.connection, serializer=JSONSerializer)
@@ -85,8 +133,8 @@ def _enqueue(
                 job.execution_registry.cleanup(time.time() + 3600)
                 job.delete(pipeline=pipeline, remove_from_queue=False)  # else its old result would linger
         new = [
-            Queue.prepare_data(function, args=key_range, kwargs=kwargs, job_id=job_id, retry=_retry(), **times)
-            for job_id, key_range in wanted.items()
+            Queue.prepare_data(function, args=args, kwargs=kwargs, job_id=job_id, retry=_retry(), **times)
+            for job_id, args in wanted.items()
             if job_id not in jobs
         ]
         jobs |= {job.id: job for job in default.enqueue_many(new, pipeline=pipeline)}
@@ -99,13 +147,12 @@ def _retry() -> Retry:
     return Retry(max=3, interval=[seconds + random.randint(0, seconds // 2) for seconds in (2, 5, 10)])
 
 
-def _check_function(function: Any, kwargs: Mapping[str, Any]) -> None:
+def _check_function(function: Any, given: Sequence[str], kwargs: Mapping[str, Any]) -> None:
     """Raise TypeError for what would fail in the worker, while the mistake is still in front of you."""
     if not (inspect.isfunction(function) or inspect.isbuiltin(function)):
         raise TypeError(f"a job is a plain function, not {function!r}")
+    allowed.check(function)
     module, name = function.__module__, function.__qualname__
-    if module == "__main__":
-        raise TypeError(f"{name} lives in this notebook, where no worker can import it: move it to a file in lib/")
     if "<" in name:  # <lambda>, <locals>
         raise TypeError(f"{name} is made inside another function: define it at the top of its module in lib/")
     try:
@@ -117,9 +164,9 @@ def _check_function(function: Any, kwargs: Mapping[str, Any]) -> None:
     except (TypeError, ValueError) as error:
         raise TypeError(f"arguments of a job must be JSON: {error}") from None
     try:
-        inspect.signature(function).bind(1, 1, **kwargs)
+        inspect.signature(function).bind(*given, **kwargs)
     except TypeError as error:
-        raise TypeError(f"{name} cannot be called with (first_id, last_id) and these arguments: {error}") from None
+        raise TypeError(f"{name} cannot be called with ({', '.join(given)}) and these arguments: {error}") from None
     except ValueError:
         pass  # some built-in functions tell no signature
 

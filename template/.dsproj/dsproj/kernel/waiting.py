@@ -1,23 +1,23 @@
 """Wait for jobs, with a bar."""
 
-import importlib.util
+import contextlib
 import itertools
+import json
 import time
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import redis
 from rq import Queue, Worker
+from rq.exceptions import DeserializationError
 from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job, JobStatus
 from rq.results import Result
 from rq.serializers import JSONSerializer
 
-# The notebook's bar needs ipywidgets and warns when it is missing; the plain one works everywhere.
-if importlib.util.find_spec("ipywidgets"):
-    from tqdm.auto import tqdm
-else:
-    from tqdm import tqdm
+from dsproj.kernel import stories
+from dsproj.kernel.allowed import EACH
+from dsproj.kernel.bar import bar as new_bar
 
 NO_WORKER_AFTER = 30  # seconds without any worker before wait() gives up; a restart takes less
 NO_REDIS_AFTER = 60  # seconds that wait() rides out a Redis that is away
@@ -30,11 +30,22 @@ State: TypeAlias = JobStatus | str | None  # None: Redis does not know the job
 
 
 class JobsFailed(RuntimeError):
-    """Some jobs failed for good. `ids` names them; the message carries the first one's own traceback."""
+    """Some jobs failed for good; the message tells of the first.
 
-    def __init__(self, ids: list[str], message: str) -> None:
+    failures: what became of them, {item: traceback} for those of `enqueue_each`, {id: traceback} for others
+    results: as `wait` returns them, None in the place of a failure
+    ids: of the jobs in question
+    """
+
+    def __init__(
+        self, ids: list[str], message: str, failures: Mapping[Hashable, str] | None = None, results: Iterable[Any] = ()
+    ) -> None:
         super().__init__(message)
-        self.ids = ids
+        self.ids, self.failures, self.results = ids, dict(failures or {}), list(results)
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the message, without the frames that led to it."""
+        return f"{type(self).__name__}: {self}".splitlines()
 
 
 class NoWorker(RuntimeError):
@@ -42,7 +53,7 @@ class NoWorker(RuntimeError):
 
 
 def wait(jobs: Iterable[Job], timeout: float | None = None) -> list[Any]:
-    """Wait for all jobs, with a progress bar, and return their results in the order of `jobs`.
+    """Wait for all jobs, with a progress bar, and return their results in the order of `jobs`, or of the items.
 
     A worker, Redis or PostgreSQL that is restarted meanwhile is waited for, and a job that is tried again too. Raises,
     once every job has ended, JobsFailed if some failed for good; NoWorker when there is nobody to do them; TimeoutError
@@ -53,7 +64,9 @@ def wait(jobs: Iterable[Job], timeout: float | None = None) -> list[Any]:
     failed: dict[str, State] = {}
     start = last_redis = time.monotonic()
     search = _Search(jobs)
-    with tqdm(total=len(pending), unit="job") as bar:
+    sizes = {job.id: 1 if (items := items_of(job)) is None else len(items) for job in jobs}
+    unit = "job" if len(sizes) == sum(sizes.values()) else "item"
+    with new_bar(sum(sizes.values()), unit=unit) as bar:
         while pending:
             now = time.monotonic()
             try:
@@ -64,7 +77,7 @@ def wait(jobs: Iterable[Job], timeout: float | None = None) -> list[Any]:
                     if state != JobStatus.FINISHED:
                         failed[job_id] = state
                         bar.set_postfix(failed=len(failed))
-                    bar.update()
+                    bar.update(sizes[job_id])
                 if pending and not states:
                     _wait_for_news(jobs[0].connection, pending, 10 * (time.monotonic() - now))
             except (redis.ConnectionError, redis.TimeoutError):
@@ -73,9 +86,15 @@ def wait(jobs: Iterable[Job], timeout: float | None = None) -> list[Any]:
                 time.sleep(0.5)
             if pending and timeout is not None and time.monotonic() - start > timeout:
                 raise TimeoutError(f"{len(pending)} of {len(jobs)} jobs are not done after {timeout} s; they go on")
-    if failed:
-        raise _failure(jobs, failed)
-    return [job.return_value(refresh=True) for job in jobs]
+    return _results(jobs, failed)
+
+
+def items_of(job: Job) -> list[Any] | None:
+    """The items of a job of `enqueue_each`; None for any other."""
+    with contextlib.suppress(DeserializationError):
+        if job.func_name == EACH:
+            return list(job.args[1])
+    return None
 
 
 class _Search:
@@ -145,19 +164,53 @@ def _nowhere(jobs: list[Job]) -> set[str]:
     return missing - _states(connection, missing).keys()
 
 
-def _failure(jobs: list[Job], states: dict[str, State]) -> JobsFailed:
-    failed = {job.id: states[job.id] for job in jobs if job.id in states}
-    some = ", ".join(list(failed)[:10]) + (", …" if len(failed) > 10 else "")
-    first = next(job for job in jobs if job.id in failed)
-    state = failed[first.id]
-    result = first.latest_result()
+def _results(jobs: list[Job], failed: Mapping[str, State]) -> list[Any]:
+    """What the jobs returned, for each item where they have items. Raises JobsFailed."""
+    results: list[Any] = []
+    failures: dict[Hashable, str] = {}
+    ids = []
+    for job in jobs:
+        items, before = items_of(job), len(failures)
+        if job.id in failed:
+            results += [None] * (1 if items is None else len(items))
+            failures |= dict.fromkeys([job.id] if items is None else map(_key, items), _story(job, failed[job.id]))
+        elif items is None:
+            results.append(job.return_value(refresh=True))
+        else:
+            outcomes = job.return_value(refresh=True) or []
+            results += [result for result, _ in outcomes]
+            failures |= {_key(item): story for item, (_, story) in zip(items, outcomes, strict=True) if story}
+        if len(failures) > before:
+            ids.append(job.id)
+    if failures:
+        what = "jobs" if all(items_of(job) is None for job in jobs) else "items"
+        raise JobsFailed(ids, _message(failures, f"{len(results):,} {what}"), failures, results)
+    return results
+
+
+def _message(failures: Mapping[Hashable, str], of_all: str) -> str:
+    names = [str(key) for key in itertools.islice(failures, 11)]
+    some = ", ".join(names[:10]) + (", …" if names[10:] else "")
+    first, story = next(iter(failures.items()))
+    count = f"{len(failures):,} of {of_all} failed: {some}"
+    return f"{stories.in_short(story)}\n\n{count}\n\nThe first, {first}:\n{story}"
+
+
+def _key(item: Any) -> Hashable:
+    try:
+        hash(item)
+    except TypeError:
+        return json.dumps(item)
+    return item
+
+
+def _story(job: Job, state: State) -> str:
+    """Why a job has no result."""
+    result = job.latest_result()
     if result and result.exc_string:
-        story = result.exc_string
-    elif state is LOST:
-        story = "It is in no list of the queue any more, and nobody will do it. Enqueue it again."
-    elif state is None:
-        story = "Redis no longer knows it: it was deleted, or ended longer ago than results are kept."
-    else:
-        story = f"It was {JobStatus(state).value}."
-    message = f"{len(failed)} of {len(jobs)} jobs failed: {some}\n\nThe first, {first.id}:\n{story}"
-    return JobsFailed(list(failed), message)
+        return result.exc_string
+    if state is LOST:
+        return "It is in no list of the queue any more, and nobody will do it. Enqueue it again."
+    if state is None:
+        return "Redis no longer knows it: it was deleted, or ended longer ago than results are kept."
+    return f"It was {JobStatus(state).value}."

@@ -21,24 +21,25 @@ from typing import Any
 import psycopg2
 import redis
 from rq import Queue, Worker, executions, job
+from rq.exceptions import DeserializationError
 from rq.intermediate_queue import IntermediateQueue
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
-from rq.timeouts import JobTimeoutException
 
+from dsproj.kernel import allowed, stories
 from dsproj.kernel.library import Library
 from dsproj.settings import PROJECT
 
 RESULT_LIMIT = 16 * 2**20  # characters of JSON; results stay in Redis, so in memory, for hours
 
-# Errors of the job's own code, unlike those of a server that is away: another try would only repeat them.
-IN_VALUES = (ArithmeticError, AssertionError, RecursionError, TypeError, ValueError, psycopg2.DataError)
-IN_NAMES = (AttributeError, ImportError, LookupError, NameError, SyntaxError, psycopg2.ProgrammingError)
-MISTAKES = (*IN_VALUES, *IN_NAMES, JobTimeoutException)
-
 # The heartbeat of a job is valid for 60 s more than the monitoring interval; an idle worker wakes up 15 s before its own
 # time is over, and then looks for jobs whose heartbeat is overdue. So one is found 5 + 60 + 15 s after its worker's death.
 TIMES = {"worker_ttl": 30, "maintenance_interval": 14, "job_monitoring_interval": 5}
+
+BY_QUEUE = "Enqueue it by `from lib.jobs import queue; queue().enqueue(function, …)`, the function in lib/."
+
+# All names of functions that come from Redis, the job's and its callbacks', are looked up by this.
+job.import_attribute = allowed.resolve
 
 log = logging.getLogger("rq.worker")
 
@@ -59,18 +60,22 @@ class Job(job.Job):
                 cure = "write that to a table or with lib.cache.put, and return its name"
                 raise ValueError(f"{what}; {cure}: a result may have {RESULT_LIMIT >> 20} MB")
             return result
-        except MISTAKES:
+        except allowed.MISTAKES:
             self.retries_left = 0
             raise
 
     @property
     def func(self) -> Any:
-        """The function to call; where its module does not import, the reason, for which RQ has a general message."""
+        if self.instance is not None:
+            raise TypeError(f"{self.func_name} is a method: a job is a plain function")
+        return super().func
+
+    def _deserialize_data(self) -> None:
         try:
-            return super().func
-        except ValueError:
-            importlib.import_module((self.func_name or "").rpartition(".")[0])
-            raise
+            super()._deserialize_data()
+        except DeserializationError:
+            how = "as RQ's own Queue(connection=…) does, and a worker unpickles nothing that comes from Redis"
+            raise DeserializationError(f"This job was enqueued by pickle, {how}. {BY_QUEUE}") from None
 
 
 class ProjectWorker(Worker):
@@ -94,6 +99,11 @@ class ProjectWorker(Worker):
     def execute_job(self, job: job.Job, queue: Queue) -> None:
         self.library.refresh()
         super().execute_job(job, queue)
+
+    def _finalize_failure(self, job: job.Job, queue: Queue, execution: executions.Execution, exc_info: Any) -> None:
+        """Note the traceback from the user's own code on, without the frames that led there."""
+        kind, error, frames = exc_info
+        super()._finalize_failure(job, queue, execution, (kind, error, stories.users_frames(frames)))
 
 
 def connect(url: str) -> redis.Redis:
