@@ -16,7 +16,7 @@ def project(request, tmp_path_factory):
         yield made
 
 
-@pytest.mark.parametrize("name", ["postgres", "jobs", "cache", "mongo"])
+@pytest.mark.parametrize("name", ["postgres", "jobs", "cache", "memory", "mongo"])
 def test_inside_a_project(project, name):
     printed = project.run("python", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", f"inside/test_{name}.py")
     assert "passed" in printed and "skipped" not in printed, printed

@@ -37,7 +37,7 @@ FILES = {
     "docker/jupyter/Dockerfile", "docker/jupyter/requirements.txt",
     "docker/postgres/Dockerfile", "docker/postgres/datasets/README.md", "docker/postgres/get_data.sh",
     "docker/postgres/initdb.sql",
-    "lib/__init__.py", "lib/cache.py", "lib/jobs.py", "lib/postgres.py",
+    "lib/__init__.py", "lib/cache.py", "lib/jobs.py", "lib/memory.py", "lib/postgres.py",
     "local/requirements.txt", "local/stack.py", "local/supervisord.conf",
     "tests/conftest.py", "tests/test_cache.py", "tests/test_jobs.py", "tests/test_postgres.py",
     *(f"ipynb/20261122-{name}.ipynb" for name in NOTEBOOKS),
@@ -49,6 +49,7 @@ OF_LIB = {
     "lib.jobs": {
         "JobsFailed", "NoWorker", "enqueue_each", "enqueue_ranges", "progress", "queue", "wait", "watch",
     },
+    "lib.memory": {"peak"},
     "lib.mongo": {"Unavailable", "connect_to_mongo"},
     "lib.postgres": {
         "CODES", "LABEL", "TABLE", "TARGET", "Unavailable", "connect_to_postgres", "encode_target", "encode_targets",
@@ -60,7 +61,8 @@ OF_ROOM = {
     "dsproj.kernel.connection": {"connect_to_postgres", "identifier", "transaction"},
     "dsproj.kernel": {"frames_arrow", "frames_read", "frames_write"},
     "dsproj.kernel.jobs": {"enqueue_each", "enqueue_ranges", "queue"},
-    "dsproj.kernel.progress": {"progress", "watch"},
+    "dsproj.kernel.memory": {"peak"},
+    "dsproj.kernel.progress": {"Progress", "watch"},
     "dsproj.kernel.waiting": {"JobsFailed", "NoWorker", "wait"},
     "dsproj.kernel.where": {"LOGS", "Unavailable", "url", "without_password"},
 }

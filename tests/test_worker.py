@@ -1,5 +1,7 @@
 """The worker: what is edited in lib/ is what the next job runs, and what a dead worker had is handed on."""
 
+import runpy
+
 import pytest
 import requests
 from conftest import wait_for
@@ -30,6 +32,52 @@ nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": 
 for cell in notebook.cells:
     print("".join(output.get("text", "") for output in cell.outputs if output.get("name") == "stdout"), end="")
 path.unlink()
+"""
+
+
+# What a job may leave behind: a child, a grandchild, and one that hides in a session and an environment of its own.
+FAMILY = """
+import os, subprocess, time
+
+def leave(seconds):
+    subprocess.Popen(["sh", "-c", "sleep 3601 & sleep 3602"])
+    subprocess.Popen(["setsid", "sh", "-c", "trap '' TERM; sleep 3603 & wait"], env={"PATH": os.defpath}, start_new_session=True)
+    time.sleep(seconds)
+    return len(left())
+
+def left():
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = open(f"/proc/{pid}/cmdline").read()
+        except OSError:
+            continue
+        if "sleep" in words and any(number in words for number in ("3601", "3602", "3603")):
+            found.append(int(pid))
+    return found
+"""
+
+LEAVE = """
+import sys, time
+from lib.jobs import JobsFailed, queue, wait
+from rq.command import send_stop_job_command
+seconds, timeout, stop = map(float, sys.argv[1:])
+job = queue().enqueue("lib.family.leave", seconds, job_timeout=int(timeout))
+while stop and job.get_status().value != "started":
+    time.sleep(0.05)
+if stop:
+    time.sleep(stop)
+    send_stop_job_command(queue().connection, job.id)
+try:
+    print(wait([job], timeout=60)[0])
+except JobsFailed as failed:
+    print(failed)
+print(wait([queue().enqueue("lib.family.left")], timeout=60)[0])
+"""
+
+HOG = """
+def hog():
+    return len([bytes(20 * 2**20) + b"x" for _ in range(200)])
 """
 
 
@@ -103,6 +151,25 @@ while job.get_status().value != "started":
     assert state.strip() == "slept", "it ended before its worker did"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "timeout", "stop", "end"), [(2, 60, 0, "5"), (3600, 1, 0, "JobTimeout"), (3600, 60, 1, "stopped")]
+)
+def test_what_a_job_started_ends_with_it(project, seconds, timeout, stop, end):
+    (project.path / "lib" / "family.py").write_text(FAMILY)
+    *story, left = project.python(LEAVE, str(seconds), str(timeout), str(stop)).splitlines()
+    assert end in "\n".join(story)
+    assert left == "[]"
+
+
+def test_a_job_that_died_of_memory_says_limit_peak_and_variable(project):
+    if project.kind != "docker":
+        pytest.skip("the local stack's limits are the machine's")
+    (project.path / "lib" / "hog.py").write_text(HOG)
+    said = answer(project, "lib.hog.hog")
+    assert "Killed for its memory (signal 9): its peak was " in said
+    assert "may have 2,048 MB; set WORKER_MEMORY in .env higher" in said
+
+
 def test_the_dashboard_shows_a_worker_at_work_and_answers_no_foreign_host(project):
     (project.path / "lib" / "slow.py").write_text("import time\n\ndef rest():\n    time.sleep(8)\n")
     project.python("from lib.jobs import queue; queue().enqueue('lib.slow.rest')")
@@ -123,3 +190,14 @@ def test_the_dashboard_shows_a_worker_at_work_and_answers_no_foreign_host(projec
 
 def test_a_kernel_runs_what_was_edited_and_answers_as_a_job_does(project):
     assert project.python(CELLS).splitlines()[-3:] == ["5 5", "2 2", "42 1"]
+
+
+def test_what_a_job_started_ends_with_the_stack(project):
+    if project.kind != "local":
+        pytest.skip("a container's processes end with it")
+    (project.path / "lib" / "family.py").write_text(FAMILY)
+    project.python("from lib.jobs import queue; queue().enqueue('lib.family.leave', 5)")
+    family = runpy.run_path(str(project.path / "lib" / "family.py"))
+    wait_for(lambda: len(family["left"]()) >= 5, 30, "the job's children")
+    project.make("down")
+    assert family["left"]() == []

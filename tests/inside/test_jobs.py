@@ -275,15 +275,16 @@ def test_watching_what_failed_or_was_never_there_ends(worker, capsys):
     job.delete()
 
 
-def test_progress_counts_updates_and_notes_an_error():
+def test_progress_counts_updates_and_notes_its_end():
     done = progress(10, key="test-progress")
     done.update(4)
     done.update(6)
     assert noted("test-progress") == (b"10", b"done")
-    with pytest.raises(ZeroDivisionError), progress([1, 2, 3], key="test-progress") as done:
-        done.update()
-        1 / 0  # noqa: B018
-    assert noted("test-progress") == (b"1", b"failed")
+    for item in progress([1, 2, 3], key="test-progress"):
+        if item == 2:
+            break
+    assert noted("test-progress") == (b"1", b"stopped")
+    assert list(progress([], key="test-progress")) == [] and noted("test-progress") == (b"0", b"done")
 
 
 def keys():

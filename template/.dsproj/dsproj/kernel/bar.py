@@ -6,6 +6,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+FORM = "{desc}{n_fmt} of {total_fmt} {unit}s, {rate_fmt}, {elapsed} gone, {remaining} to go{postfix}"
+STYLE = "width: 20em; vertical-align: middle; accent-color: var(--jp-brand-color1)"
+
 
 class PageBar(tqdm):
     """tqdm by the notebook's own display: it needs no widgets, and does not look like an error."""
@@ -13,30 +16,26 @@ class PageBar(tqdm):
     monitor_interval = 0  # no thread
     page: Any = None
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(gui=True, miniters=1, **options)  # gui: tqdm counts, and does not print
+    def display(self, *_: Any, **__: Any) -> None:
         from IPython.display import HTML, display
 
-        self.html = HTML
-        self.page = display(self._line(), display_id=True)
-
-    def _line(self) -> Any:
-        form = "{desc}{n_fmt} of {total_fmt} {unit}s, {rate_fmt}, {elapsed} gone, {remaining} to go{postfix}"
-        text = html.escape(self.format_meter(**{**self.format_dict, "bar_format": form, "ncols": None}))
-        width = "width: 20em; vertical-align: middle; accent-color: var(--jp-brand-color1)"
-        return self.html(f'<progress value="{self.n}" max="{self.total or 1}" style="{width}"></progress> {text}')
-
-    def display(self, *_: Any, **__: Any) -> None:
+        text = html.escape(self.format_meter(**{**self.format_dict, "bar_format": FORM, "ncols": None}))
+        line = HTML(f'<progress value="{self.n}" max="{self.total or 1}" style="{STYLE}"></progress> {text}')
         if self.page:
-            self.page.update(self._line())
+            self.page.update(line)
+        else:
+            self.page = display(line, display_id=True)
 
     def close(self) -> None:
-        if not self.disable:
-            self.display()
+        self.display()
         super().close()
 
 
 def bar(total: int, **options: Any) -> tqdm:
     """A tqdm for where this runs; `update`, `set_postfix` and `close` it."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return PageBar(total=total, **options) if hasattr(shell, "kernel") else tqdm(total=total, **options)
+    if not hasattr(shell, "kernel"):
+        return tqdm(total=total, **options)
+    shown = PageBar(total=total, gui=True, miniters=1, **options)  # gui: tqdm counts, and does not print
+    shown.display()
+    return shown

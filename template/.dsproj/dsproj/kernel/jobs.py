@@ -88,12 +88,9 @@ def enqueue_each(
 ) -> list[Job]:
     """Enqueue `function(item, **kwargs)` for every item, many small ones in one job: `wait` gives a result for each.
 
-    Up to 100 items are a job each; more are shared out among 100 jobs, so that a job's own cost is little beside theirs.
-    An item may take `job_timeout` seconds. One that fails ends no other; `wait` then raises JobsFailed, whose `failures`
-    say what became of which item, and whose `results` are those of the others.
-
-    Items, arguments and results are JSON (an array's numbers too). Calling this again while the jobs are queued or running
-    returns the same jobs. Raises TypeError as enqueue_ranges does.
+    Up to 100 items are a job each; more are shared out among 100 jobs. An item may take `job_timeout` seconds. One that
+    fails ends no other: `wait` then raises JobsFailed, whose `failures` are by item, and whose `results` are the others'.
+    Items, arguments and results are JSON (an array's numbers too). Raises TypeError as enqueue_ranges does.
     """
     items = items.tolist() if hasattr(items, "tolist") else list(items)
     kwargs = dict(kwargs or {})

@@ -30,18 +30,12 @@ State: TypeAlias = JobStatus | str | None  # None: Redis does not know the job
 
 
 class JobsFailed(RuntimeError):
-    """Some jobs failed for good; the message tells of the first.
+    """Some jobs failed for good; the message tells of the first. ids: of those jobs; failures: {item: traceback}, for
+    jobs not of `enqueue_each` {id: traceback}; results: as `wait` returns them, with None for a failure."""
 
-    failures: what became of them, {item: traceback} for those of `enqueue_each`, {id: traceback} for others
-    results: as `wait` returns them, None in the place of a failure
-    ids: of the jobs in question
-    """
-
-    def __init__(
-        self, ids: list[str], message: str, failures: Mapping[Hashable, str] | None = None, results: Iterable[Any] = ()
-    ) -> None:
+    def __init__(self, ids: list[str], message: str, failures: dict[Hashable, str], results: list[Any]) -> None:
         super().__init__(message)
-        self.ids, self.failures, self.results = ids, dict(failures or {}), list(results)
+        self.ids, self.failures, self.results = ids, failures, results
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows: the message, without the frames that led to it."""
@@ -166,34 +160,30 @@ def _nowhere(jobs: list[Job]) -> set[str]:
 
 def _results(jobs: list[Job], failed: Mapping[str, State]) -> list[Any]:
     """What the jobs returned, for each item where they have items. Raises JobsFailed."""
-    results: list[Any] = []
-    failures: dict[Hashable, str] = {}
-    ids = []
-    for job in jobs:
-        items, before = items_of(job), len(failures)
-        if job.id in failed:
-            results += [None] * (1 if items is None else len(items))
-            failures |= dict.fromkeys([job.id] if items is None else map(_key, items), _story(job, failed[job.id]))
-        elif items is None:
-            results.append(job.return_value(refresh=True))
-        else:
-            outcomes = job.return_value(refresh=True) or []
-            results += [result for result, _ in outcomes]
-            failures |= {_key(item): story for item, (_, story) in zip(items, outcomes, strict=True) if story}
-        if len(failures) > before:
-            ids.append(job.id)
-    if failures:
-        what = "jobs" if all(items_of(job) is None for job in jobs) else "items"
-        raise JobsFailed(ids, _message(failures, f"{len(results):,} {what}"), failures, results)
-    return results
-
-
-def _message(failures: Mapping[Hashable, str], of_all: str) -> str:
+    outcomes = [(job.id, *outcome) for job in jobs for outcome in _outcomes(job, failed)]
+    results = [result for _, _, result, _ in outcomes]
+    if not (failures := {_key(item): story for _, item, _, story in outcomes if story}):
+        return results
+    ids = list(dict.fromkeys(job_id for job_id, _, _, story in outcomes if story))
     names = [str(key) for key in itertools.islice(failures, 11)]
     some = ", ".join(names[:10]) + (", …" if names[10:] else "")
+    what = "jobs" if all(job_id == item for job_id, item, _, _ in outcomes) else "items"
     first, story = next(iter(failures.items()))
-    count = f"{len(failures):,} of {of_all} failed: {some}"
-    return f"{stories.in_short(story)}\n\n{count}\n\nThe first, {first}:\n{story}"
+    count = f"{len(failures):,} of {len(results):,} {what} failed: {some}"
+    message = f"{stories.in_short(story)}\n\n{count}\n\nThe first, {first}:\n{story}"
+    raise JobsFailed(ids, message, failures, results)
+
+
+def _outcomes(job: Job, failed: Mapping[str, State]) -> list[tuple[Any, Any, str | None]]:
+    """(item, result, None or why it has none) for each item of a job; for one without items, its id stands for it."""
+    items = items_of(job)
+    if job.id in failed:
+        story = _story(job, failed[job.id])
+        return [(item, None, story) for item in (items or [job.id])]
+    result = job.return_value(refresh=True)
+    if items is None:
+        return [(job.id, result, None)]
+    return [(item, *outcome) for item, outcome in zip(items, result, strict=True)]
 
 
 def _key(item: Any) -> Hashable:

@@ -26,7 +26,7 @@ from rq.intermediate_queue import IntermediateQueue
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
-from dsproj.kernel import allowed, stories
+from dsproj.kernel import allowed, family, memory, stories
 from dsproj.kernel.library import Library
 from dsproj.settings import PROJECT
 
@@ -80,6 +80,8 @@ class Job(job.Job):
 
 class ProjectWorker(Worker):
     job_class = Job
+    story = ""  # of a job's process that was killed
+    killed_before = 0
     max_connection_wait_time = 2.0  # seconds from one try to the next while Redis is away
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -98,7 +100,21 @@ class ProjectWorker(Worker):
 
     def execute_job(self, job: job.Job, queue: Queue) -> None:
         self.library.refresh()
-        super().execute_job(job, queue)
+        mine, self.killed_before = family.children(), memory.kills()
+        try:
+            super().execute_job(job, queue)
+        finally:
+            family.end(kept=mine)
+
+    def handle_work_horse_killed(self, job: job.Job, retpid: Any, ret_val: Any, rusage: Any) -> None:
+        super().handle_work_horse_killed(job, retpid, ret_val, rusage)
+        if ret_val is not None and os.WIFSIGNALED(ret_val):
+            self.story = memory.of_death(ret_val, rusage.ru_maxrss, memory.kills() > self.killed_before)
+
+    def handle_job_failure(self, *args: Any, exc_string: str = "", **options: Any) -> None:
+        if self.story:
+            exc_string, self.story = f"The job's process terminated unexpectedly. {self.story}", ""
+        super().handle_job_failure(*args, exc_string=exc_string, **options)
 
     def _finalize_failure(self, job: job.Job, queue: Queue, execution: executions.Execution, exc_info: Any) -> None:
         """Note the traceback from the user's own code on, without the frames that led there."""
@@ -164,6 +180,7 @@ def requeue_dequeued(queue: Queue) -> None:
 
 
 def main(name: str) -> None:
+    family.adopt()
     connection = connect(os.environ["REDIS_URL"])
     queue = Queue("default", connection=connection, serializer=JSONSerializer, job_class=Job)
     bury_predecessor(name, queue)
