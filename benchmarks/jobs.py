@@ -27,6 +27,14 @@ def now():
     return time.time()
 
 
+def small(item):
+    return item + 1
+
+
+def nothing(first_id, last_id):
+    return 0
+
+
 def compute(first_id, last_id):
     return sum(hashlib.pbkdf2_hmac("sha256", b"%d" % _id, b"", 100)[0] for _id in range(first_id, last_id + 1))
 """
@@ -119,6 +127,37 @@ print(json.dumps(statistics.median(late)))
 """
 
 
+# Small items: what RQ's own worker does of them in a second, one job each, and what enqueue_each does.
+EACH = """
+import json, sys, time
+from lib.jobs import enqueue_each, queue, wait
+from lib.textbook import small
+from rq import Queue, Worker
+plain, number = int(sys.argv[1]), int(sys.argv[2])
+home = Queue("plain", connection=queue().connection)
+start = time.perf_counter()
+home.enqueue_many([Queue.prepare_data(small, [item]) for item in range(plain)])
+Worker([home], connection=home.connection).work(burst=True, logging_level="ERROR")
+one = (time.perf_counter() - start) / plain
+assert not home.failed_job_registry.count
+home.delete(delete_jobs=True)
+start = time.perf_counter()
+assert wait(enqueue_each(small, range(number))) == list(range(1, number + 1))
+print(json.dumps([one, (time.perf_counter() - start) / number]))
+"""
+
+# What a job costs beside its work: ranges whose work is nothing.
+NOTHING = """
+import json, time
+from lib.jobs import enqueue_ranges, wait
+from lib.textbook import nothing
+start = time.perf_counter()
+jobs = enqueue_ranges(nothing, "bench", 100)
+wait(jobs)
+print(json.dumps((time.perf_counter() - start) / len(jobs)))
+"""
+
+
 def main():
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, action="append", help="default: 32561")
@@ -135,6 +174,11 @@ def main():
                 one = measure(running, COMPARE, rows, runs)
                 if not bars:
                     computing.append(measure(running, COMPUTE))
+                if not bars:
+                    print(f"a range job costs {1000 * measure(running, NOTHING):.1f} ms beside its work, with 1 worker")
+                    plain, each = measure(running, EACH, *((20, 1000) if options.small else (300, 10_000)))
+                    lines = [("RQ's plain worker, a job each", plain, 1), ("enqueue_each", each, plain / each)]
+                    table("a small item, jobs per second as a ratio", lines)
                 running.make("scale", "N=2")
                 two = measure(running, COMPARE, rows, runs)
                 if not bars:

@@ -29,7 +29,7 @@ FAILURE_TTL = 7 * 24 * 3600  # seconds that the traceback of a failed one is kep
 # Where the caller leaves the size of a range open: eight ranges, but of so many rows at least, or at most. So large that
 # the queue's own work per job (some 20 ms) is little beside the job's, so small that several workers have their share and
 # a retry costs little.
-RANGES, SIZES = 8, (10_000, 50_000)
+RANGES, SIZES = 8, (20_000, 50_000)
 CHUNKS = 100  # jobs that the items of a long list are shared out among
 
 UNDER_WAY = {JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED}
