@@ -62,7 +62,7 @@ OF_ROOM = {
     "dsproj.kernel": {"frames_arrow", "frames_read", "frames_write"},
     "dsproj.kernel.jobs": {"enqueue_each", "enqueue_ranges", "queue"},
     "dsproj.kernel.memory": {"peak"},
-    "dsproj.kernel.progress": {"Progress", "watch"},
+    "dsproj.kernel.progress": {"progress", "watch"},
     "dsproj.kernel.waiting": {"JobsFailed", "NoWorker", "wait"},
     "dsproj.kernel.where": {"LOGS", "Unavailable", "url", "without_password"},
 }

@@ -11,8 +11,7 @@ this does no harm. Edit the function as you like: the next job runs what the fil
 """
 
 from dsproj.kernel.jobs import enqueue_each, enqueue_ranges, queue
-from dsproj.kernel.progress import Progress as progress
-from dsproj.kernel.progress import watch
+from dsproj.kernel.progress import progress, watch
 from dsproj.kernel.waiting import JobsFailed, NoWorker, wait
 
 __all__ = ["JobsFailed", "NoWorker", "enqueue_each", "enqueue_ranges", "progress", "queue", "wait", "watch"]

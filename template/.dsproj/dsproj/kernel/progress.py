@@ -71,6 +71,9 @@ class Progress:
             pipeline.expire(PREFIX + self.key, KEPT).execute()
 
 
+progress = Progress
+
+
 def watch(key: str | Job) -> None:
     """Show how far the `progress` of that key (or job) is, until it has ended; interrupting it ends only the watching."""
     name, client = key.id if isinstance(key, Job) else key, connect_to_redis()
