@@ -35,6 +35,24 @@ path.unlink()
 """
 
 
+# What a notebook shows of progress, and of a job that fails.
+SHOWN = """
+import nbclient, nbformat, pathlib
+path = pathlib.Path("lib/fails.py")
+path.write_text("def fail(item):\\n    return 1 / item\\n")
+cells = [
+    "from lib.jobs import enqueue_each, progress, wait\\nfrom lib.fails import fail\\nfor _ in progress(3, 'three'):\\n    pass",
+    "wait(enqueue_each(fail, [1, 0]))",
+]
+notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+client = nbclient.NotebookClient(notebook, kernel_name="python3", allow_errors=True, resources={"metadata": {"path": "ipynb"}})
+client.execute()
+path.unlink()
+for cell in notebook.cells:
+    for output in cell.outputs:
+        print(output.output_type, output.get("name"), output.get("data", {}).get("text/html"), *output.get("traceback", []), sep="|")
+"""
+
 # What a job may leave behind: a child, a grandchild, and one that hides in a session and an environment of its own.
 FAMILY = """
 import os, subprocess, time
@@ -166,8 +184,8 @@ def test_a_job_that_died_of_memory_says_limit_peak_and_variable(project):
         pytest.skip("the local stack's limits are the machine's")
     (project.path / "lib" / "hog.py").write_text(HOG)
     said = answer(project, "lib.hog.hog")
-    assert "Killed for its memory (signal 9): its peak was " in said
-    assert "may have 2,048 MB; set WORKER_MEMORY in .env higher" in said
+    assert "Killed for its memory, by signal 9; its peak was " in said
+    assert "may have 2,048 MB: set WORKER_MEMORY in .env higher" in said
 
 
 def test_the_dashboard_shows_a_worker_at_work_and_answers_no_foreign_host(project):
@@ -190,6 +208,14 @@ def test_the_dashboard_shows_a_worker_at_work_and_answers_no_foreign_host(projec
 
 def test_a_kernel_runs_what_was_edited_and_answers_as_a_job_does(project):
     assert project.python(CELLS).splitlines()[-3:] == ["5 5", "2 2", "42 1"]
+
+
+def test_a_notebook_shows_bars_in_its_own_colours_and_the_users_line(project):
+    bar, waiting, failed, *_ = project.python(SHOWN).splitlines()
+    assert bar.startswith('display_data|None|<progress value="3" max="3"') and "three: 3 of 3 items" in bar
+    assert waiting.startswith('display_data|None|<progress value="2" max="2"') and "2 of 2 jobs" in waiting
+    first = "error|None|None|JobsFailed: lib/fails.py, line 2, in fail: return 1 / item|ZeroDivisionError: division by zero||"
+    assert failed.startswith(f"{first}1 of 2 items failed: 0||The first, 0:|Traceback (most recent call last):|  File ")
 
 
 def test_what_a_job_started_ends_with_the_stack(project):
