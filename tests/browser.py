@@ -1,6 +1,7 @@
 """A real browser for tests: Chromium, driven by Playwright, and JupyterLab as a person has it before them."""
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -32,12 +33,29 @@ def chromium():
         browser.close()
 
 
+def network_changes_allowed(test):
+    """Once more where Chromium broke requests off: it does whenever any container of the machine comes or goes."""
+
+    @functools.wraps(test)
+    def twice(walk):
+        try:
+            test(walk)
+        except Exception:
+            if not any("ERR_NETWORK_CHANGED" in (failure or "") for failure in walk.broken_off):
+                raise
+            test(walk)
+
+    return twice
+
+
 class Walk:
     """One page of a browser, and the project whose servers it looks at."""
 
     def __init__(self, page, project):
         self.page, self.project = page, project
         page.set_default_timeout(PATIENCE)
+        self.broken_off = []
+        page.on("requestfailed", lambda request: self.broken_off.append(request.failure))
 
     def picture(self, name):
         """A screenshot for the documentation, where `nox -s pictures` asks for them; of the local stack alone."""

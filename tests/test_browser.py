@@ -1,10 +1,12 @@
 """What a person sees: JupyterLab and the job dashboard in a real browser, on both engines, one stack each for all of it."""
 
+import json
+import re
 import textwrap
 
 import nbformat
 import pytest
-from browser import SIZE, Walk, chromium
+from browser import SIZE, Walk, chromium, network_changes_allowed
 from conftest import wait_for
 from stacks import BOTH, stack_of
 
@@ -68,11 +70,85 @@ def write_notebook(project, name, *sources):
     nbformat.write(made, project.path / name)
 
 
-def test_the_printed_link_opens_jupyterlab(walk):
+@network_changes_allowed
+def test_the_printed_link_opens_the_journal_and_leads_through_it(walk):
+    first, second, *others = journal(walk.project)
     walk.page.goto(walk.printed_link)
-    walk.page.wait_for_selector("#jp-main-dock-panel .lm-TabBar-tab")
+    page = walk.page.locator(".jp-MarkdownViewer")
+    page.get_by_role("table").wait_for()
+    page.locator("img, svg").first.wait_for()  # the loop, drawn
+    assert page.get_by_role("row").count() == 1 + 2 + len(others)
+    walk.page.locator("#jp-main-statusbar").get_by_text("Mem: ").wait_for()
+    if walk.project.kind == "docker":  # JUPYTER_MEMORY
+        walk.page.locator("#jp-main-statusbar").get_by_text("/ 4096.00 MB").wait_for()
+    names = walk.page.locator(".jp-DirListing-itemText").all_inner_texts()
+    assert names == [first, second, *others, "README.md"]
+    walk.picture("journal")
+    page.get_by_role("link", name="Examine Database Requirements").click()
+    walk.wait_idle()
+    walk.page.locator(".jp-Notebook").get_by_role("link", name="Initial Database Connection").click()
+    walk.page.get_by_role("tab", name=second[:20]).wait_for()
+    assert walk.project.git("status", "--porcelain", "ipynb/README.md") == ""
 
 
+@network_changes_allowed
+def test_a_notebook_of_the_launcher_is_the_journals_next(walk):
+    before = journal(walk.project)
+    walk.open("lib")
+    walk.page.locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
+    walk.wait_idle()
+    (made,) = set(journal(walk.project)) - set(before)
+    assert re.fullmatch(rf"\d{{8}}-{len(before) + 1}-Untitled\.ipynb", made)
+    walk.page.get_by_role("heading", name="Untitled").wait_for()
+    walk.picture("new-notebook")
+    walk.open("ipynb/README.md")
+    walk.page.locator(".jp-MarkdownViewer").get_by_role("link", name="Untitled").wait_for()
+    for folder in ("", "ipynb", "data"):
+        answer = walk.contents("POST", folder, type="notebook")
+        assert answer["path"] == f"ipynb/{journal(walk.project)[-1]}"
+        assert (walk.project.path / folder / answer["name"]).samefile(walk.project.path / answer["path"])
+    assert len(journal(walk.project)) == len(before) + 4
+
+
+@network_changes_allowed
+def test_a_terminal_has_what_kernels_have(walk):
+    """Opened by a person, in a folder below; the page draws its text as a picture, so what it says goes to a file."""
+    say = "import json, os, sys; print(json.dumps([sys.executable, *map(os.getenv, sys.argv[1:])]))"
+    variables = ["PGHOST", "REDIS_URL", "PYTHONPATH", "PROJECT_ROOT"]
+    (walk.project.path / "lib/say.py").write_text(say)
+    walk.open("lib")
+    walk.page.locator(".jp-LauncherCard").get_by_text("Terminal", exact=True).click()
+    walk.page.locator(".jp-Terminal .xterm-screen").wait_for()
+    out = walk.project.path / "lib/said.txt"
+
+    def typed(command):
+        out.unlink(missing_ok=True)
+        walk.page.keyboard.type(f"clear; {{ {command}; }} > .said 2>&1; mv .said said.txt\n")
+        wait_for(out.exists, 180, command)
+        return out.read_text()
+
+    wait_for(lambda: walk.page.locator(".xterm-helper-textarea:focus").count(), what="the terminal's focus")
+    said = json.loads(typed(f"python say.py {' '.join(variables)}"))
+    assert said == json.loads(walk.project.run("python", "lib/say.py", *variables))
+    assert "ruff" in typed("ruff --version") and "jupyterlab" in typed("jupyter --version")
+    assert "rows" in typed(
+        'python -c \'from lib.postgres import read_frame; print(len(read_frame("SELECT 1")), "rows")\''
+    )
+    links = typed("(cd .. && make url)")
+    assert walk.project.env["JUPYTER_TOKEN"] in links
+    if walk.project.kind == "docker":
+        psql = typed("(cd .. && make psql)")
+        assert "inside a container" in psql and "terminal of the machine itself" in psql and "install" not in psql
+    walk.picture("terminal")
+
+
+def test_idle_kernels_end_after_a_day_and_busy_ones_do_not(project):
+    shown = project.run("env", "JUPYTER_CONFIG_PATH=.dsproj/jupyter", "jupyter", "server", "--show-config-json")
+    culling = json.loads(shown[shown.index("{") :])["MappingKernelManager"]
+    assert culling["cull_idle_timeout"] == 86400 and culling["cull_connected"] and not culling.get("cull_busy")
+
+
+@network_changes_allowed
 def test_run_all_on_the_first_notebook_ends_in_its_plot(walk):
     walk.open_notebook(f"ipynb/{journal(walk.project)[0]}")
     walk.run_all()
@@ -82,6 +158,7 @@ def test_run_all_on_the_first_notebook_ends_in_its_plot(walk):
     walk.picture("notebook")
 
 
+@network_changes_allowed
 def test_a_live_kernel_runs_what_was_edited_in_lib(walk):
     file = walk.project.path / "lib/ages.py"
     file.write_text(ADD_UP.format(how="sum"))
@@ -95,6 +172,7 @@ def test_a_live_kernel_runs_what_was_edited_in_lib(walk):
     walk.shows("1000")
 
 
+@network_changes_allowed
 def test_the_dashboard_shows_a_worker_at_work(walk):
     walk.project.python("from lib.jobs import queue; queue().enqueue('lib.work.slow', 8)")
     walk.dashboard("0/view/workers")
@@ -105,7 +183,9 @@ def test_the_dashboard_shows_a_worker_at_work(walk):
     assert "Traceback" not in walk.project.log("this_monitor")
 
 
+@network_changes_allowed
 def test_a_failed_job_is_requeued_from_the_dashboard(walk):
+    (walk.project.path / "data/late.csv").unlink(missing_ok=True)
     job = walk.project.python(ENQUEUE, "lib.work.size", "data/late.csv").strip()
     walk.dashboard("0/view/jobs/default/failed/8/asc/1")
     row = walk.page.locator(f'[data-job-id="{job}"]')

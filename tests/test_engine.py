@@ -64,7 +64,7 @@ def test_the_other_engine_is_one_word_away(project):
     project.sql("CREATE TABLE only_here ()")
     project.make("down")
     try:
-        assert "/lab?token=" in project.make("up", "ENGINE=local")
+        assert "README.md?token=" in project.make("up", "ENGINE=local")
         beside = LocalStack(project.path, project.slug)
         assert beside.states() == dict.fromkeys(SERVICES, "healthy")
         assert beside.sql("SELECT to_regclass('only_here') IS NULL, count(*) > 0 FROM adult") == "t|t"

@@ -187,7 +187,7 @@ def test_a_clone_on_another_machine_comes_up_with_data_and_passwords_of_its_own(
     assert not (clone.path / ".env").exists()
     try:
         # ENGINE is given because on this machine Docker would be the answer, and its names are taken by the origin.
-        assert "/lab?token=" in clone.make("up", "ENGINE=local", "PYTHON3=python3")
+        assert "README.md?token=" in clone.make("up", "ENGINE=local", "PYTHON3=python3")
         assert set(clone.states().values()) == {"healthy"}
         assert not set(clone.secrets) & set(origin.secrets)
         ports = {name: value for name, value in clone.env.items() if "PORT" in name}

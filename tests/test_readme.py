@@ -55,7 +55,7 @@ def test_first_command_in_a_fresh_clone(kind, tmp_path, request):
         )  # fmt: skip
         printed = done.stdout + done.stderr
         assert done.returncode == 0, printed
-        assert f"{name} is running." in printed and "/lab?token=" in printed, printed
+        assert f"{name} is running." in printed and "README.md?token=" in printed, printed
         assert re.search(r"table adult, (32,561|400) rows", printed)
         assert checked("git", "status", "--porcelain", cwd=project) == ""
         ran = command("make", "test", cwd=project, env=environment)

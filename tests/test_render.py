@@ -32,6 +32,7 @@ NOTEBOOKS = [
 # What the user sees. All of .dsproj/ comes beside it, as it is.
 FILES = {
     ".copier-answers.yml", ".dockerignore", ".env.example", ".gitattributes", ".gitignore",
+    ".devcontainer/devcontainer.json", ".vscode/extensions.json", ".vscode/settings.json",
     ".pre-commit-config.yaml", "Makefile", "README.md", "docker-compose.yml", "pyproject.toml",
     "config/jupyter.env.example", "data/README.md",
     "docker/jupyter/Dockerfile", "docker/jupyter/requirements.txt",
@@ -40,7 +41,7 @@ FILES = {
     "lib/__init__.py", "lib/cache.py", "lib/jobs.py", "lib/memory.py", "lib/postgres.py",
     "local/requirements.txt", "local/stack.py", "local/supervisord.conf",
     "tests/conftest.py", "tests/test_cache.py", "tests/test_jobs.py", "tests/test_postgres.py",
-    *(f"ipynb/20261122-{name}.ipynb" for name in NOTEBOOKS),
+    "ipynb/README.md", *(f"ipynb/20261122-{name}.ipynb" for name in NOTEBOOKS),
 }  # fmt: skip
 
 # The names that the documentation lists: what notebooks may import of lib/, and lib/ of the machine room.
@@ -148,11 +149,35 @@ def test_the_machine_room_is_the_same_in_every_project(variants, template):
 
 def test_notebooks_sort_as_they_were_written(variants):
     for project in variants.values():
-        names = sorted(path.name for path in (project / "ipynb").iterdir())
+        names = sorted(path.name for path in (project / "ipynb").glob("*.ipynb"))
         assert names == [f"20261122-{name}.ipynb" for name in NOTEBOOKS]
         for name, following in itertools.pairwise(names):
             last = json.loads((project / "ipynb" / name).read_text())["cells"][-1]
             assert f"]({following})" in "".join(last["source"]), name
+
+
+def test_the_journal_lists_what_is_there(render):
+    """The page comes as `make notebook` writes it, keeps what the user wrote, and may be gone."""
+    project = render()
+    page, lists = project / "ipynb/README.md", [sys.executable, ".dsproj", "notebook"]
+    text = page.read_text()
+    checked(sys.executable, "-c", "from dsproj.journal import list_notebooks as f; f()", cwd=project,
+            env=os.environ | {"PYTHONPATH": ".dsproj"})  # fmt: skip
+    assert page.read_text() == text
+    page.write_text(text + "Mine.\n")
+    (project / "ipynb/scratch 1 [a].ipynb").write_text("{}")
+    made = checked(*lists, "NAME=Zwölf Äpfel", cwd=project).strip()
+    rows = [line for line in page.read_text().splitlines() if line.startswith("|")][2:]
+    assert len(rows) == len(NOTEBOOKS) + 2 and page.read_text().endswith("Mine.\n")
+    assert re.fullmatch(
+        r"\| \d{4}-\d\d-\d\d \| 6 \| \[Zwölf Äpfel\]\(\d{8}-6-Zw%C3%B6lf_%C3%84pfel.ipynb\) \|", rows[-2]
+    )
+    assert "scratch%201%20%5Ba%5D.ipynb" in rows[-1]
+    for damage in (lambda: page.write_text("No list"), page.unlink):
+        damage()
+        (project / made).unlink()
+        checked(*lists, "NAME=Zwölf Äpfel", cwd=project)
+    assert not page.exists()
 
 
 def test_no_jinja_is_left(distinct):
@@ -325,6 +350,20 @@ def test_compose_keeps_the_contract(variants):
             assert all(port.startswith("127.0.0.1:${") for port in service.get("ports", [])), name
         published = {name for name, service in services.items() if "ports" in service}
         assert published == {"this_jupyter", "this_monitor"}
+
+
+def test_the_dev_container_is_the_one_of_jupyterlab(variants):
+    """Its schema was asked by hand; where the dev containers' own program is at hand (npm), that reads it too."""
+    project = variants["adult", "scipy", False]
+    asked = json.loads((project / ".devcontainer/devcontainer.json").read_text())
+    compose = (project / ".devcontainer" / asked["dockerComposeFile"]).resolve()
+    service = yaml.safe_load(compose.read_text())["services"][asked["service"]]
+    assert f".:{asked['workspaceFolder']}" in service["volumes"]
+    assert asked["userEnvProbe"] == "none"  # a login shell would lose the kernels' PATH
+    if not shutil.which("devcontainer"):
+        pytest.skip("@devcontainers/cli is not installed")
+    read = checked("devcontainer", "read-configuration", "--workspace-folder", project)
+    assert json.loads(read.splitlines()[-1])["configuration"]["service"] == "this_jupyter"
 
 
 def test_images_and_packages_are_pinned(variants):

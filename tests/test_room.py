@@ -35,6 +35,7 @@ ALLOWED = {
             "IPython",
             "bson",
             "duckdb",
+            "jupyter_server",
             "numpy",
             "pandas",
             "psycopg2",
@@ -52,7 +53,7 @@ ALLOWED = {
     ),
 }
 # Which of the kernels' packages are the image's own; the others have to stand in its requirements.
-OF_IMAGE = {"IPython", "numpy", "pandas"}
+OF_IMAGE = {"IPython", "jupyter_server", "numpy", "pandas"}
 PACKAGES = {"bson": "pymongo", "psycopg2": "psycopg2-binary", "rq_dashboard": "rq-dashboard", "secantus": "secantusdb"}
 
 # One exception class, and those that the author of a notebook may want to catch.

@@ -1,5 +1,6 @@
 """Daily life with a generated project: the same for Docker and for the local stack."""
 
+import json
 import os
 import stat
 import sys
@@ -38,7 +39,10 @@ def expected_rows(adult):
 def test_everything_is_healthy_and_the_summary_says_so(project, expected_rows):
     assert project.states() == dict.fromkeys(SERVICES, "healthy")
     assert "My Projéct is running." in project.printed
-    assert f"http://127.0.0.1:{project.env['JUPYTER_PORT']}/lab?token={project.env['JUPYTER_TOKEN']}" in project.printed
+    assert (
+        f"http://127.0.0.1:{project.env['JUPYTER_PORT']}/lab/tree/ipynb/README.md?token={project.env['JUPYTER_TOKEN']}"
+        in project.printed
+    )
     assert f"table adult, {expected_rows:,} rows" in project.printed
     assert ("SYNTHETIC SAMPLE" in project.printed) == (expected_rows == 400)
 
@@ -67,6 +71,20 @@ def test_one_commit_clean_tree_and_no_secret_in_git(project):
     for secret in project.secrets:
         assert command("git", "grep", secret, "HEAD", cwd=project.path).returncode == 1
     assert stat.S_IMODE((project.path / ".env").stat().st_mode) == 0o600
+
+
+def test_an_editor_finds_the_servers_by_itself(project):
+    """Visual Studio Code's settings as they stand; with Docker, tests/inside asks for the line that says where to run."""
+    settings = json.loads(
+        (project.path / ".vscode/settings.json").read_text().replace("${workspaceFolder}", str(project.path))
+    )
+    if project.kind == "docker":
+        pytest.skip("the data stores are not published")
+    bare = {name: text for name, text in os.environ.items() if not name.startswith(("PG", "REDIS", "PYTHONPATH"))}
+    code = "from lib.postgres import read_frame; from lib.jobs import queue; print(len(read_frame('SELECT 1')), queue().name)"
+    for folder, more in ((".", {}), ("ipynb", settings["terminal.integrated.env.linux"])):
+        python = settings["python.defaultInterpreterPath"]
+        assert checked(python, "-c", code, cwd=project.path / folder, env=bare | more) == "1 default\n"
 
 
 def test_passwords_are_demanded(project):
@@ -124,7 +142,7 @@ def test_down_and_up_keep_the_data(project, expected_rows):
         done = command("make", target, cwd=project.path, timeout=30)
         assert done.returncode and "not running" in done.printed and "To finish: make up" in done.printed, done.printed
     printed = project.make("up")
-    assert f"adult is loaded already: {expected_rows} rows" in printed and "/lab?token=" in printed
+    assert f"adult is loaded already: {expected_rows} rows" in printed and "README.md?token=" in printed
     assert project.states() == dict.fromkeys(SERVICES, "healthy")
     assert project.sql("SELECT answer FROM mine") == "42"
     assert project.python("from lib.cache import get; print(get('mine'))").strip() == "42"
@@ -136,7 +154,7 @@ def test_make_targets(project):
     targets = "help up down ps logs url psql shell exec seed dataset notebook scale test check update backup restore upgrade-postgres destroy".split()
     assert [line.split()[1] for line in listed.splitlines()] == targets
     assert "this_worker" in project.make("ps")
-    assert "/lab?token=" in project.make("url")
+    assert "README.md?token=" in project.make("url")
     assert "loaded already" in project.make("seed")
     project.make("scale", "N=2")
     assert project.workers() == 2

@@ -31,6 +31,9 @@ BROKEN = ("unhealthy", "exited", "dead", "restarting")
 def trouble() -> Problem | None:
     """Why no Docker engine with Compose can be used here; None where one can."""
     start = f"start Docker, then: make up; {INSTEAD}"
+    if os.environ.get("PGHOST") == "this_postgres" and not shutil.which("docker"):
+        here = "This terminal is inside a container, from which Docker cannot be asked"
+        return Problem(here, "the same command in a terminal of the machine itself, in the project's folder")
     if not shutil.which("docker"):
         return Problem("Docker is not installed here", f"install Docker, then: make up; {INSTEAD}")
     try:

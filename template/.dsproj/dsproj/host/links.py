@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dsproj.journal import PAGE
 from dsproj.settings import Settings
 
 
 def links(settings: Settings | None = None) -> list[tuple[str, str]]:
     """(what, address) of each page, from .env; Problem where that is not complete."""
     settings = settings or Settings()
-    lab = f"http://127.0.0.1:{settings['JUPYTER_PORT']}/lab?token={settings['JUPYTER_TOKEN']}"
+    page = "ipynb/README.md" if PAGE.exists() else "ipynb"
+    lab = f"http://127.0.0.1:{settings['JUPYTER_PORT']}/lab/tree/{page}?token={settings['JUPYTER_TOKEN']}"
     login = f"(user dsproj, password {settings['MONITOR_PASSWORD']})"
     return [("JupyterLab", lab), ("Jobs", f"http://127.0.0.1:{settings['MONITOR_PORT']}/  {login}")]
