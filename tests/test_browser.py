@@ -130,7 +130,7 @@ def test_a_terminal_has_what_kernels_have(walk):
     wait_for(lambda: walk.page.locator(".xterm-helper-textarea:focus").count(), what="the terminal's focus")
     said = json.loads(typed(f"python say.py {' '.join(variables)}"))
     assert said == json.loads(walk.project.run("python", "lib/say.py", *variables))
-    assert "ruff" in typed("ruff --version") and "jupyterlab" in typed("jupyter --version")
+    assert "ruff" in typed("ruff --version") and "jupyter" in typed("command -v jupyter")
     assert "rows" in typed(
         'python -c \'from lib.postgres import read_frame; print(len(read_frame("SELECT 1")), "rows")\''
     )
@@ -143,8 +143,15 @@ def test_a_terminal_has_what_kernels_have(walk):
 
 
 def test_idle_kernels_end_after_a_day_and_busy_ones_do_not(project):
-    shown = project.run("env", "JUPYTER_CONFIG_PATH=.dsproj/jupyter", "jupyter", "server", "--show-config-json")
-    culling = json.loads(shown[shown.index("{") :])["MappingKernelManager"]
+    code = """
+        import json
+        from jupyter_server.serverapp import ServerApp
+        app = ServerApp()
+        app.load_config_file()
+        print(json.dumps(app.config.MappingKernelManager))
+    """
+    shown = project.run("env", "JUPYTER_CONFIG_PATH=.dsproj/jupyter", "python", "-c", textwrap.dedent(code))
+    culling = json.loads(shown.splitlines()[-1])
     assert culling["cull_idle_timeout"] == 86400 and culling["cull_connected"] and not culling.get("cull_busy")
 
 
