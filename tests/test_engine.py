@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -73,6 +74,49 @@ def test_the_other_engine_is_one_word_away(project):
         LocalStack(project.path, project.slug).remove()
     project.make("up")
     assert project.sql("SELECT to_regclass('only_here')") == "only_here"
+
+
+def test_data_stay_with_their_folder_where_it_is_copied_and_where_env_is_lost(project, tmp_path):
+    project.sql("CREATE TABLE kept AS SELECT 42 AS answer")
+    file = next(line for line in project.make("backup").splitlines() if line.startswith("backups/")).split(",")[0]
+    project.sql("UPDATE kept SET answer = 43")
+    copy = DockerStack(tmp_path / "copy", project.slug)
+    shutil.copytree(project.path, copy.path, symlinks=True)
+
+    def refused(target, *words):
+        done = command("make", target, *words, cwd=copy.path)
+        assert done.returncode and f"The project in {project.path} has the name" in done.printed, done.printed
+
+    refused("backup")
+    project.make("down")  # no container is left that tells whose the volumes are
+    for words in (["up"], ["restore", f"FILE={file}", "FORCE=1"], ["destroy", "FORCE=1"], ["psql"], ["seed"]):
+        refused(*words)
+
+    # A new .env has other passwords, and a port that somebody has taken meanwhile.
+    old = project.env
+    (project.path / ".env").unlink()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        assert project.make("up", "ENGINE=docker")
+        assert project.env["POSTGRES_PASSWORD"] != old["POSTGRES_PASSWORD"]
+        assert (
+            project.python("from lib.postgres import read_frame as r; print(r('TABLE kept').answer[0])").strip() == "43"
+        )
+        # A running service keeps its port, another's gives way.
+        project.compose("stop", "this_monitor")
+        other.bind(("127.0.0.1", int(project.env["MONITOR_PORT"])))
+        other.listen()
+        before = project.env
+        said = project.make("up")
+    assert f"{before['MONITOR_PORT']} is taken by another program: MONITOR_PORT=" in said
+    assert {key for key, value in project.env.items() if value != before[key]} == {"MONITOR_PORT"}
+    assert f"127.0.0.1:{project.env['MONITOR_PORT']}" in said and set(project.states().values()) == {"healthy"}
+    # The same for a password that was edited by hand.
+    path = project.path / ".env"
+    path.write_text(path.read_text().replace(project.env["POSTGRES_PASSWORD"], "it's mine"))
+    project.make("up")
+    assert project.python("from lib.postgres import read_frame as r; print(r('TABLE kept').answer[0])").strip() == "43"
+    project.sql("DROP TABLE kept")
 
 
 # --- other people ------------------------------------------------------------------------------------------------------
@@ -208,7 +252,7 @@ def test_volumes_of_an_earlier_project_are_not_taken_over(made):
     checked("docker", "volume", "create", "--label", f"com.docker.compose.project={project.slug}", volume)
     outcome = start(project)
     assert f'Volumes of an earlier project "{project.slug}"' in outcome.why
-    assert "docker compose down --volumes && make up" in outcome.command
+    assert "make up, which goes on with their data" in outcome.command and "make destroy up" in outcome.command
     assert command("docker", "volume", "inspect", volume).returncode == 0
 
 

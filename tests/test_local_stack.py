@@ -1,6 +1,7 @@
 """The stack without Docker, with real servers: made, used, killed, moved, and run by whoever there is."""
 
 import ast
+import contextlib
 import os
 import pwd
 import random
@@ -363,14 +364,32 @@ def supervisord(project):
     return int((project.path / ".local" / "run" / "supervisord.pid").read_text())
 
 
-def test_up_after_supervisord_was_killed(project):
+def guard(project):
+    return [pid for pid in children(supervisord(project)) if "guard" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+@pytest.mark.skipif(not LINUX, reason="reads /proc")
+def test_a_killed_supervisord_comes_back_by_itself(project):
     project.query("CREATE TABLE before_the_kill AS SELECT 1 AS one")
+    before, killed = project.ps(), supervisord(project)
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: supervisord(project) != killed, LIMIT, "another supervisord")
+    wait_for(lambda: {state for _, state in project.ps().values()} == {"healthy"}, LIMIT, "a healthy stack")
+    assert not {pid for pid, _ in before.values()} & {pid for pid, _ in project.ps().values()}
+    assert project.query("SELECT one FROM before_the_kill") == [(1,)]
+    os.kill(*guard(project), signal.SIGKILL)
+    wait_for(lambda: guard(project), LIMIT, "another guard")
+
+
+@pytest.mark.skipif(not LINUX, reason="reads /proc")
+def test_up_after_supervisord_and_its_guard_were_killed(project):
     before = project.ps()
-    os.kill(supervisord(project), signal.SIGKILL)
+    for pid in (*wait_for(lambda: guard(project), LIMIT, "a guard"), supervisord(project)):
+        os.kill(pid, signal.SIGKILL)
+    assert "which must have been killed" in project.stack("ps")
     assert "processes that were left behind" in project.stack("up")
     assert project.healthy()
     assert not {pid for pid, _ in before.values()} & {pid for pid, _ in project.ps().values()}
-    assert project.query("SELECT one FROM before_the_kill") == [(1,)]
 
 
 def test_down_after_supervisord_was_killed(project):
@@ -395,20 +414,39 @@ def test_up_after_a_reboot(project):
     assert project.healthy()
 
 
-def test_busy_ports_are_named_with_their_variables(project):
+def test_up_moves_a_port_that_another_program_holds_and_says_it(project):
+    """Also where the others run meanwhile, and have to learn of it; what its own services hold stays."""
     project.stack("down")
+    before = project.env
     names = ("JUPYTER_PORT", "PGPORT")
-    others = [socket.socket() for _ in names]
-    for name, other in zip(names, others, strict=True):
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        other.bind(("127.0.0.1", int(project.env[name])))
-        other.listen()
-    said = project.stack("up", succeed=False)
-    for name, other in zip(names, others, strict=True):
-        assert re.search(rf"Port {project.env[name]} of this_\w+ is taken .* Write {name}=\d+ into .env", said)
-        other.close()
-    assert "To finish: make up\n" in said
-    project.stack("up")
+    with holding(*(before[name] for name in names)):
+        said = project.stack("up")
+        assert project.healthy()
+    for name in names:
+        assert project.env[name] != before[name]
+        assert f"{before[name]} is taken by another program: {name}={project.env[name]} in .env" in said
+    assert {key for key, value in project.env.items() if value != before[key]} == set(names)
+    assert f":{project.env['JUPYTER_PORT']}/lab" in said
+
+    moved = project.env
+    project.stack("run", "python", "-c", "from dsproj.local import supervision; supervision.stop('this_monitor')")
+    with holding(moved["MONITOR_PORT"]):
+        said = project.stack("up")
+        assert project.healthy()
+    assert said.count("is taken by another program") == 1 and project.env["PGPORT"] == moved["PGPORT"]
+    assert "is taken" not in project.stack("up")
+
+
+@contextlib.contextmanager
+def holding(*ports):
+    """Another program listens at these ports."""
+    with contextlib.ExitStack() as stack:
+        for port in ports:
+            other = stack.enter_context(socket.socket())
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            other.bind(("127.0.0.1", int(port)))
+            other.listen()
+        yield
 
 
 def test_ports_taken_before_the_first_start_give_way(make, project, tmp_path):
@@ -419,7 +457,7 @@ def test_ports_taken_before_the_first_start_give_way(make, project, tmp_path):
     environment = other.path / ".env"
     environment.write_text(environment.read_text().replace(wanted["PGPORT"], project.env["PGPORT"]) + "MINE=kept\n")
     said = other.start("this_postgres")
-    assert f"{project.env['PGPORT']} is busy: PGPORT={other.env['PGPORT']} in .env" in said
+    assert f"{project.env['PGPORT']} is taken by another program: PGPORT={other.env['PGPORT']} in .env" in said
     assert (other.env["JUPYTER_PORT"], other.env["MINE"]) == (wanted["JUPYTER_PORT"], "kept")
     assert stat.S_IMODE(environment.stat().st_mode) == 0o600
     other.stack("down")
@@ -481,16 +519,29 @@ def test_two_projects_at_once(make, project, tmp_path):
 
 
 def test_a_copy_with_its_state_does_not_touch_the_original(project, tmp_path):
-    """`cp -r` copies ports, passwords and pid files as well."""
+    """`cp -r` copies ports, passwords and pid files as well. Once up, it is a project of its own."""
+    saved = project.run(".dsproj", "backup")
     copy = Project(tmp_path / "copy")
     shutil.copytree(project.path, copy.path, symlinks=True, ignore=lambda *_: ["supervisor.sock"])
     before = project.ps()
-    for words in (["exec", "psql", "-c", "DROP TABLE adult"], ["exec", "python", "-c", "import lib.jobs"], ["seed"]):
-        said = copy.run("local/stack.py" if words[0] == "exec" else ".dsproj", *words, succeed=False)
-        assert "is this folder a copy?" in said or "is taken by another program" in said, said
-    assert project.query("SELECT count(*) FROM adult") == [(ROWS,)]
-    assert "is taken by another program" in copy.stack("up", succeed=False)
+    assert "killed" not in copy.stack("ps")
+    for words in (["psql", "-c", "DROP TABLE adult"], ["python", "-c", "import lib.jobs"]):
+        said = copy.stack("exec", *words, succeed=False)
+        assert "is this folder a copy?" in said, said
+    file = "FILE=" + next(line.split(",")[0] for line in saved.splitlines() if line.startswith("backups/"))
+    for words in (["backup"], ["restore", file, "FORCE=1"], ["test"], ["psql"]):
+        assert "To finish: make up" in copy.run(".dsproj", *words, succeed=False)
     assert "nothing runs" in copy.stack("down")
+    assert project.query("SELECT count(*) FROM adult") == [(ROWS,)]
+
+    said = copy.stack("up")
+    assert said.count("is taken by another program") == len([name for name in project.env if "PORT" in name])
+    copy.query("DELETE FROM adult")
+    assert "Restored" in copy.run(".dsproj", "restore", file, "FORCE=1")
+    copy.query("CREATE TABLE copied AS SELECT count(*) FROM adult")
+    assert copy.query("SELECT count FROM copied") == project.query("SELECT count(*) FROM adult") == [(ROWS,)]
+    assert project.query("SELECT to_regclass('copied') IS NULL") == [(True,)]
+    copy.stack("down")
     assert project.ps() == before
 
 
@@ -507,9 +558,9 @@ def test_a_lost_env_file_is_made_anew_and_opens_the_data(project):
         with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
             project.connect(old["POSTGRES_PASSWORD"])
     finally:
-        project.stack("down")
-        environment.write_text(mine)
+        environment.write_text(mine)  # as if edited by hand, while the servers run
         project.stack("up")
+    project.connect().close()
     assert project.healthy() and project.query("SELECT count(*) FROM adult") == [(ROWS,)]
 
 
@@ -689,6 +740,45 @@ def test_killed_processes_come_back_and_nothing_is_lost(project):
     )
     print(f"{len(written)} rows, {len(queued)} jobs, the last one done after {time.monotonic() - start:.1f} s")
     assert not store.zcard("rq:failed:default")
+
+
+# Bad luck
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of its own, of 400 MB."""
+    if os.getuid() != 0:
+        pytest.skip("only root can mount a disk")
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m,mode=0755", "tmpfs", place])
+    if mounted.returncode:
+        pytest.skip("no disk can be mounted here")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def test_a_full_disk_says_how_much_is_needed_and_with_that_all_is_there_again(make, project, small_disk):
+    other = make(small_disk / "project")
+    borrow_environment(project, other)
+    other.stack("up")
+    other.query("CREATE TABLE numbers AS SELECT generate_series(1, 100000) AS n")
+    filler = small_disk / "filler"
+    with contextlib.suppress(OSError), open(filler, "wb") as file:
+        while True:
+            file.write(b"0" * 2**20)
+    with contextlib.suppress(psycopg2.Error):
+        other.query("INSERT INTO numbers SELECT generate_series(100001, 5000000)")
+    other.stack("down", succeed=None)
+    for freed in (0, 20):
+        os.truncate(filler, max(0, filler.stat().st_size - freed * 2**20))
+        said = other.stack("up", succeed=False)
+        assert "The disk is full" in said and "need 64 MB to start" in said and "make room, then: make up" in said, said
+    os.truncate(filler, filler.stat().st_size - 50 * 2**20)
+    other.stack("up")
+    assert other.healthy() and other.query("SELECT count(*), max(n) FROM numbers") == [(100000, 100000)]
+    other.stack("down")
 
 
 # Other users

@@ -98,6 +98,17 @@ def hog():
     return len([bytes(20 * 2**20) + b"x" for _ in range(200)])
 """
 
+# Which hosts the dashboard answers as, where MONITOR_HOSTS names two more.
+HOSTS = """
+import os
+os.environ["MONITOR_HOSTS"] = "jobs.example.org, 192.0.2.1"
+from dsproj.kernel import monitor
+from flask import Flask
+for host in ("jobs.example.org", "192.0.2.1:8443", "example.org"):
+    with Flask("any").test_request_context(headers={"Host": host}):
+        print(monitor.refuse_other_hosts() is None)
+"""
+
 
 @pytest.fixture(scope="module", params=BOTH)
 def project(request, tmp_path_factory):
@@ -203,6 +214,7 @@ def test_the_dashboard_shows_a_worker_at_work_and_answers_no_foreign_host(projec
     reply = requests.get(address, auth=login, headers={"Host": "evil.example:80"})
     assert reply.status_code == 403 and "MONITOR_HOSTS" in reply.text
     assert requests.get(address.replace("127.0.0.1", "localhost"), auth=login).status_code == 200
+    assert project.python(HOSTS).split() == ["True", "True", "False"]
     wait_for(lambda: not busy(), 60, "the end of the job")
 
 

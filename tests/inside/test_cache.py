@@ -6,10 +6,12 @@ from uuid import UUID, uuid4
 import numpy as np
 import pandas as pd
 import pytest
+import redis
 from dsproj.kernel import redis_client
 from dsproj.kernel.where import Unavailable
 from lib import cache
 from lib.cache import connect_to_redis, get, put
+from lib.jobs import queue
 
 
 @pytest.fixture
@@ -143,3 +145,22 @@ def test_a_frame_of_an_earlier_version_is_no_longer_there(key):
     connect_to_redis().set(key, b"PK\x03\x04 a zip file")
     with pytest.raises(KeyError, match="put it anew"):
         get(key)
+
+
+def test_a_full_server_tells_who_writes_and_lives_on(key):
+    """Three quarters of its limit, which is 1 GiB where .env says nothing, are for data."""
+    client = connect_to_redis()
+    limit, policy = (client.config_get(name)[name] for name in ("maxmemory", "maxmemory-policy"))
+    assert (int(limit), policy) == (3 * 2**28, "noeviction")
+    client.config_set("maxmemory", client.info("memory")["used_memory"] + 2**20)
+    try:
+        with pytest.raises(redis.OutOfMemoryError, match="REDIS_MEMORY in .env .*make up"):
+            for number in range(3):
+                put(f"{key}_{number}", np.zeros(2**18))
+        with pytest.raises(redis.OutOfMemoryError, match="REDIS_MEMORY in .env .*make up"):
+            queue().enqueue("lib.jobs.queue")  # through a pipeline
+    finally:
+        client.config_set("maxmemory", limit)
+        client.delete(*(f"{key}_{number}" for number in range(3)))
+    put(key, 1)
+    assert get(key) == 1

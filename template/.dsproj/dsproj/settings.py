@@ -15,6 +15,7 @@ from dsproj.files import replace_text
 
 ROOM = Path(__file__).resolve().parent.parent
 PROJECT = ROOM.parent
+ANSWERS = PROJECT / ".copier-answers.yml"
 MOST_WORKERS = 32  # as many as local/supervisord.conf knows
 
 _NAME = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.]*)[ \t]*[=:][ \t]*")
@@ -126,6 +127,14 @@ class Settings(dict[str, str]):
             raise Problem(f".env: {name}={text} is not a port; write a number from 1024 to 65535", "make up")
         return int(text)
 
+    def memory(self, name: str, default: str) -> int:
+        """Bytes, of what Docker takes for a memory limit: 512m, 1.5g, 2GiB."""
+        text = self.get(name, "") or default
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+        if not found:
+            raise Problem(f".env: {name}={text} is not an amount of memory; write it as 512m or 2g", "make up")
+        return int(float(found[1]) * 1024 ** " kmgt".index(found[2] or " "))
+
     @property
     def workers(self) -> int:
         text = self.get("WORKERS", "1")
@@ -146,6 +155,12 @@ def slug() -> str:
     text = (PROJECT / "docker-compose.yml").read_text(encoding="utf-8")
     found = re.search(r"^name:[ \t]*(.+?)[ \t]*$", text, re.M)
     return found[1].strip("'\"") if found else PROJECT.name.lower()
+
+
+def answer(name: str) -> str:
+    """A plain answer of .copier-answers.yml, "" where there is none."""
+    found = re.search(rf"^{name}: (.*)$", ANSWERS.read_text(encoding="utf-8"), re.M) if ANSWERS.exists() else None
+    return found.group(1).strip().strip("'\"") if found else ""
 
 
 def addresses(settings: Settings) -> dict[str, str]:

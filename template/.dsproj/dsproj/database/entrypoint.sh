@@ -4,6 +4,8 @@
 #
 # So a note beside the folder says that initialisation has begun, and init.sh, its last step, takes the note away. Only a
 # folder that was empty gets one: what is deleted here was never a database that anybody has used.
+#
+# A folder that is there already learns the password of .env, if that was lost or edited.
 set -euo pipefail
 
 if [ "${1:-}" = postgres ]; then
@@ -17,6 +19,10 @@ if [ "${1:-}" = postgres ]; then
     [ "$(id -u)" != 0 ] || chown postgres: "$folder"
     : >"$note"
     sync "$note" "$folder"
+  elif [ -s "$PGDATA/PG_VERSION" ]; then
+    as_owner=()
+    [ "$(id -u)" != 0 ] || as_owner=(gosu postgres)
+    "${as_owner[@]}" python3 -m dsproj.database.password || true # the server itself says what is wrong with the folder
   fi
 fi
 exec docker-entrypoint.sh "$@"

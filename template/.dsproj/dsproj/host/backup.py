@@ -46,7 +46,7 @@ ORDER BY table_schema, table_name
 
 def sql(engine: Engine, query: str, database: str = "postgres") -> list[list[str]]:
     """The rows of a query, each a list of texts. The query goes in over standard input."""
-    words = ["psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", named(database), "-f", "-"]
+    words = ["psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", dbname(database), "-f", "-"]
     return [line.split("\t") for line in engine.run("this_postgres", *words, input=query).splitlines() if line]
 
 
@@ -105,7 +105,7 @@ def dump(engine: Engine, report: Report, folder: Path, stores: Sequence[str]) ->
     for number, database in enumerate(databases(engine)):
         path = folder / f"postgres-{number}.dump"
         with open_private(path) as file:
-            engine.run("this_postgres", "pg_dump", "--format=custom", f"--dbname={named(database)}", stdout=file)
+            engine.run("this_postgres", "pg_dump", "--format=custom", f"--dbname={dbname(database)}", stdout=file)
         files[path.name] = {"store": "postgres", "database": database}
     for store in stores:
         path = folder / f"{store}.jsonl"
@@ -132,7 +132,7 @@ def unpack(path: Path, folder: Path) -> Manifest:
     """The manifest of a backup whose files are now in `folder`, whole; Problem where it is no such thing."""
     try:
         with tarfile.open(path) as archive:
-            manifest: Manifest = checked(json.load(member(archive, "manifest.json")))
+            manifest: Manifest = check_manifest(json.load(member(archive, "manifest.json")))
             if manifest["format"] != FORMAT:
                 raise Problem(f"{path} is a backup of format {manifest['format']}, this is {FORMAT}", "make update")
             for name, entry in manifest["files"].items():
@@ -149,21 +149,26 @@ def unpack(path: Path, folder: Path) -> Manifest:
     return manifest
 
 
-def checked(manifest: Any) -> Manifest:
-    """The same, where it has the form that `save` gives it; ValueError else. A backup may come from anywhere."""
-    saved = isinstance(manifest, dict) and (manifest.get("files"), manifest.get("rows"), manifest.get("made"))
-    if not saved or [type(part) for part in saved] != [dict, dict, str]:
-        raise ValueError("its manifest is none")
-    if "format" not in manifest or not all(isinstance(count, int) for count in manifest["rows"].values()):
-        raise ValueError("its manifest is none")
+def check_manifest(manifest: Any) -> Manifest:
+    """The manifest, if it has the form that `save` gives it; ValueError else. A backup may come from anywhere."""
+    check_fields(manifest, "manifest.json", format=int, made=str, rows=dict, files=dict)
+    check_fields(manifest["rows"], "rows of manifest.json", **dict.fromkeys(manifest["rows"], int))
     for name, entry in manifest["files"].items():
-        words = [entry.get(word, "") for word in ("store", "sha256", "database")] if isinstance(entry, dict) else [None]
-        if not all(isinstance(word, str) for word in words) or (words[0] == "postgres") != bool(words[2]):
-            raise ValueError(f"its manifest says nothing of {name}")
-    return manifest
+        check_fields(entry, f"{name} in manifest.json", store=str, sha256=str)
+        if entry["store"] == "postgres":
+            check_fields(entry, f"{name} in manifest.json", database=str)
+    return manifest  # type: ignore[no-any-return]
 
 
-def named(database: str) -> str:
+def check_fields(found: Any, where: str, **kinds: type) -> None:
+    """ValueError where something read is no dict, or one of its values is missing or of another kind."""
+    if not isinstance(found, dict):
+        raise ValueError(f"{where} is no JSON object")
+    if wrong := [name for name, kind in kinds.items() if not isinstance(found.get(name), kind)]:
+        raise ValueError(f"{where} has no valid {', '.join(wrong)}")
+
+
+def dbname(database: str) -> str:
     """What --dbname takes for a database of this name, whatever it holds: a bare name could be a whole address."""
     quoted = database.replace("\\", "\\\\").replace("'", "\\'")
     return f"dbname='{quoted}'"
@@ -223,7 +228,7 @@ def restore_file(engine: Engine, report: Report, path: Path, entry: Manifest) ->
         if entry["database"] not in databases(engine):
             engine.run("this_postgres", "createdb", "--template=template0", "--", entry["database"])
         options = ["--clean", "--if-exists", "--no-owner", "--single-transaction", "--exit-on-error"]
-        options.append(f"--dbname={named(entry['database'])}")
+        options.append(f"--dbname={dbname(entry['database'])}")
         try:
             engine.run("this_postgres", "pg_restore", *options, stdin=file, variables=PATIENCE)
         except Problem as problem:  # pg_restore has no SQLSTATE to show

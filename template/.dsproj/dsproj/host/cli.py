@@ -18,7 +18,8 @@ GIVEN = "DSPROJ_"
 NO = ("", "0", "no", "false")  # FORCE=0 is no force
 
 
-STORES = ("this_postgres", "this_redis")  # what the tests and a backup speak to
+WORK = "this_jupyter"  # where notebooks run, and what a person types for them
+STORES = ("this_postgres", "this_redis")  # what nearly all that a person runs there speaks to
 
 
 def _engine(*needed: str, made: bool = False) -> Any:
@@ -43,12 +44,17 @@ def _host(module: str) -> Any:
 
 def _up(report: Screen, given: Given) -> None:
     _, not_loaded = _host("up").up(report)
-    _url(report, given)
+    _links()
     if not_loaded:
         raise not_loaded
 
 
 def _url(report: Screen, given: Given) -> None:
+    _engine(WORK)
+    _links()
+
+
+def _links() -> None:
     for what, address in _host("links").links():
         print(f"{what:<11} {address}")
 
@@ -61,7 +67,7 @@ def _ps(report: Screen, given: Given) -> None:
 def _exec(report: Screen, given: Given) -> None:
     if not given.get("CMD", "").strip():
         raise Problem("Which command?", 'make exec CMD="python -V"')
-    _engine().replace("this_jupyter", "bash", "-c", given["CMD"])
+    _engine(*STORES).replace(WORK, "bash", "-c", given["CMD"])
 
 
 def _seed(report: Screen, given: Given) -> None:
@@ -105,7 +111,8 @@ def _upgrade(report: Screen, given: Given) -> None:
 
 
 def _destroy(report: Screen, given: Given) -> None:
-    _host("destroy").destroy(_engine(), report, given.get("FORCE", "") not in NO)
+    force, built = (given.get(name, "") not in NO for name in ("FORCE", "IMAGES"))
+    _host("destroy").destroy(_engine(), report, force, built)
 
 
 def _help(report: Screen, given: Given) -> None:
@@ -113,9 +120,9 @@ def _help(report: Screen, given: Given) -> None:
         print(f"  make {name:<17} {text}")
 
 
-def _inside(*words: str, needed: tuple[str, ...] = ()) -> Callable[[Screen, Given], None]:
+def _inside(*words: str, needed: tuple[str, ...] = STORES) -> Callable[[Screen, Given], None]:
     """Becomes a program that runs where the notebooks run."""
-    return lambda report, given: _engine(*needed).replace("this_jupyter", *words)
+    return lambda report, given: _engine(*needed).replace(WORK, *words)
 
 
 COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
@@ -140,9 +147,9 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
     "scale": ("run N workers: make scale N=4", _scale),
     "test": (
         "the project's tests, inside the running stack",
-        _inside("python", "-m", "pytest", "tests", needed=STORES),
+        _inside("python", "-m", "pytest", "tests"),
     ),
-    "check": ("lint the code", _inside("python", "-m", "ruff", "check")),
+    "check": ("lint the code", _inside("python", "-m", "ruff", "check", needed=())),
     "update": ("what the template has learnt since; DRY_RUN=1 shows the difference, and changes nothing", _update),
     "backup": (
         "all data of the stores into one file in backups/",
@@ -150,7 +157,10 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
     ),
     "restore": ("put a backup back: make restore FILE=backups/NAME.tar; asks first, unless FORCE=1", _restore),
     "upgrade-postgres": ("to a new major version, with all data: make upgrade-postgres TO=19", _upgrade),
-    "destroy": ("remove the stack with its data; asks first, unless FORCE=1", _destroy),
+    "destroy": (
+        "remove the stack with its data, with IMAGES=1 what was built, too; asks first, unless FORCE=1",
+        _destroy,
+    ),
 }
 
 
@@ -169,7 +179,7 @@ def _run(name: str, words: list[str], report: Screen) -> None:
     if name not in COMMANDS:
         raise Problem(f"There is no command {name}", "make help")
     if name == "exec" and words and "=" not in words[0]:
-        _engine().replace("this_jupyter", *words)
+        _engine(*STORES).replace(WORK, *words)
     COMMANDS[name][1](report, _read(words))
 
 

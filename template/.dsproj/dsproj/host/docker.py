@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from dsproj.errors import Problem
 from dsproj.host.engine import KEPT, SERVICES, Engine, State, free_of_lines
+from dsproj.host.ports import move, port_is_free
 from dsproj.report import LINES, Report, Stopwatch
 from dsproj.settings import PROJECT, Settings, change, slug
 
@@ -70,47 +71,73 @@ def _run(*words: str, timeout: float | None = None) -> subprocess.CompletedProce
     )
 
 
+def is_project_elsewhere(folder: str) -> bool:
+    """Is a project in this folder, and is it not this one, moved? One that may not be looked at counts."""
+    try:
+        return not os.path.samefile(os.path.join(folder, "docker-compose.yml"), PROJECT / "docker-compose.yml")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
 class Docker(Engine):
     name = "docker"
 
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__(settings)
-        self.built: list[str] = []
+        self.is_built: set[str] = set()  # services whose images this process has built
 
     # --- life
 
     def check(self, fresh: bool = False) -> None:
         if problem := trouble():
             raise problem
-        rename = "another name in the first lines of docker-compose.yml (name:, image:), then: make up"
-        for container in self.containers():
-            folder = container["Config"]["Labels"].get("com.docker.compose.project.working_dir", "")
-            if os.path.exists(os.path.join(folder, "docker-compose.yml")) and not os.path.samefile(folder, PROJECT):
-                raise Problem(f'A project in {folder} has the name "{slug()}" already', rename)
+        labels = [container["Config"]["Labels"] for container in self.containers()]
+        for folder in {*(found.get("com.docker.compose.project.working_dir", "") for found in labels), self._owner()}:
+            if folder and is_project_elsewhere(folder):
+                rename = "another name in the first lines of docker-compose.yml (name:, image:), then: make up"
+                raise Problem(f'The project in {folder} has the name "{slug()}", its servers and its data', rename)
         if fresh and (volumes := self.volumes()):
             raise Problem(
-                f'Volumes of an earlier project "{slug()}" exist, with other passwords: {", ".join(volumes)}',
-                f"to delete them and their data: docker compose down --volumes && make up; to keep them: {rename}",
+                f'Volumes of an earlier project "{slug()}" exist: {", ".join(volumes)}',
+                "make up, which goes on with their data; or to begin anew: make destroy up",
             )
 
     def start(self, *services: str, report: Report) -> None:
         watch = Stopwatch()
+        self._claim()
         if not services:
             self._wait_for_seed()
-        if wanted := [name for name in BUILT if name in (services or BUILT) and name not in self.built]:
+        if wanted := [name for name in BUILT if name in (services or BUILT) and name not in self.is_built]:
             self.compose("--progress=plain", "build", *wanted, report=report, failed="an image could not be built")
-            self.built += wanted
+            self.is_built.update(wanted)
         alone = ["--no-deps"] if services else []  # a database that lacks a table holds up nothing else
-        self.compose("--progress=plain", "up", "--detach", *alone, *services, report=report)
+        self._up(*alone, *services, report=report)
         if "this_postgres" not in services:
             self._wait(report, watch, *services)
+
+    def _up(self, *words: str, report: Report) -> None:
+        """`docker compose up`. A port that another program holds, or takes on the way, gives way to the next free one."""
+        self._move_busy_ports(report)
+        while True:
+            try:
+                return self.compose("--progress=plain", "up", "--detach", *words, report=report)
+            except Problem:
+                if not self._move_busy_ports(report):
+                    raise
+
+    def _move_busy_ports(self, report: Report) -> dict[str, int]:
+        held = {state.service for state in self.states() if state.running}
+        busy = [name for service, name in PORTS.items() if service not in held]
+        return move([name for name in busy if not port_is_free(self.settings.port(name))], self.settings, report)
 
     def stop(self, report: Report) -> None:
         if not self.containers():
             report.done("stack", "nothing runs")
             return
         watch = Stopwatch()
-        self.compose("--progress=plain", "down", report=report)
+        self._down(report=report)
         report.done("stack", "stopped; the data stays in its volumes", watch.seconds)
 
     def states(self) -> list[State]:
@@ -121,10 +148,14 @@ class Docker(Engine):
         return sorted(found + missing, key=lambda state: (order.get(state.service, len(order)), state.name))
 
     def logs(self, service: str) -> NoReturn:
+        if not self.containers():
+            raise Problem("Nothing runs, and containers that were removed leave no log", "make up")
         _become("docker", "compose", "logs", "--follow", "--tail=100", *filter(None, [service]))
 
     def scale(self, workers: int, report: Report) -> None:
         change({"WORKERS": workers})
+        if not any(state.running for state in self.states()):
+            raise Problem("The number is noted, but the stack does not run", "make up")
         watch = Stopwatch()
         self.compose("--progress=plain", "up", "--detach", "--no-recreate", "this_worker", report=report)
         self._wait(report, watch)
@@ -133,10 +164,31 @@ class Docker(Engine):
 
     def holds(self) -> list[str]:
         services = dict.fromkeys(self._state(container).service for container in self.containers())
-        return [f"container {name}" for name in services] + [f"volume {name}" for name in self.volumes()]
+        found = [f"container {name}" for name in services] + [f"volume {name}" for name in self.volumes()]
+        return found + [f"network {name}" for name in self.networks()]
 
-    def destroy(self, report: Report) -> None:
-        self.compose("--progress=plain", "down", "--volumes", "--remove-orphans", report=report)
+    def built(self) -> list[str]:
+        names = [f"{slug()}-{service.removeprefix('this_')}" for service in BUILT]
+        return [f"image {name}" for name in names if not _run("image", "inspect", name).returncode]
+
+    def destroy(self, report: Report, built: bool) -> None:
+        self._down("--volumes", "--remove-orphans", report=report)
+        _run("volume", "rm", self.owner_note)
+        for image in self.built() if built else ():
+            _run("image", "rm", image.split()[1])
+
+    def _down(self, *options: str, report: Report) -> None:
+        """`docker compose down`. A network that containers of other projects have joined cannot go."""
+        try:
+            self.compose("--progress=plain", "down", *options, report=report)
+        except Problem:
+            for network in self.networks():
+                inside = _run("network", "inspect", "--format", "{{range .Containers}}{{.Name}} {{end}}", network)
+                if guests := inside.stdout.split():
+                    cures = [f"docker network disconnect --force {network} {guest}" for guest in guests]
+                    what = f"All is down but the network {network}, which {', '.join(guests)} still uses"
+                    raise Problem(what, f"{' && '.join(cures)} && docker network rm {network}") from None
+            raise
 
     def set_aside(self, major: str) -> None:
         # The image keeps a version's data in /var/lib/postgresql/18, and refuses to start beside that of an older one.
@@ -148,6 +200,23 @@ class Docker(Engine):
 
     def forget(self, major: str) -> str:
         return f"docker compose exec this_postgres rm -r /var/lib/postgresql/kept/{major}"
+
+    @property
+    def owner_note(self) -> str:
+        """An empty volume whose label is the folder that the other volumes belong to: another with its name has none."""
+        return f"{slug()}_owner"
+
+    def _owner(self) -> str:
+        """The folder of the project whose data the volumes hold, "" where nothing says it."""
+        return _run("volume", "inspect", "--format", '{{index .Labels "folder"}}', self.owner_note).stdout.strip()
+
+    def _claim(self) -> None:
+        """Note that the volumes are this folder's. check() has found that no other project is there to have them."""
+        if self._owner() != str(PROJECT):
+            _run("volume", "rm", self.owner_note)
+            # Of two at once the first makes it, and the other finds it made.
+            _run("volume", "create", "--label", f"folder={PROJECT}", self.owner_note)
+            self.check()
 
     def _in_volume(self, script: str, *arguments: str) -> None:
         """Run a shell script where the volume is mounted, with no server on it."""
@@ -199,8 +268,14 @@ class Docker(Engine):
         return json.loads(_run("inspect", *ids).stdout or "[]") if ids else []
 
     def volumes(self) -> list[str]:
-        listed = _run("volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={slug()}")
-        return sorted(listed.stdout.split())
+        return self._named("volume")
+
+    def networks(self) -> list[str]:
+        return self._named("network")
+
+    def _named(self, kind: str) -> list[str]:
+        label = f"label=com.docker.compose.project={slug()}"
+        return sorted(_run(kind, "ls", "--format", "{{.Name}}", "--filter", label).stdout.split())
 
     def _state(self, container: dict[str, Any]) -> State:
         labels, told = container["Config"]["Labels"], container["State"]

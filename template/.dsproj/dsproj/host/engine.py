@@ -49,7 +49,7 @@ class Engine(ABC):
     def check(self, fresh: bool = False) -> None:
         """Problem where this engine cannot be used: not installed, no answer, too old, another project's containers.
 
-        fresh: .env was made just now, so no data knows its passwords.
+        fresh: the project was generated just now, so data that is there already is an earlier project's.
         """
 
     @abstractmethod
@@ -83,8 +83,12 @@ class Engine(ABC):
         """What `destroy` would remove, a line each; [] where there is nothing."""
 
     @abstractmethod
-    def destroy(self, report: Report) -> None:
-        """Remove the servers with their data."""
+    def built(self) -> list[str]:
+        """What was built to run the servers, a line each, and can be built again: images, an environment."""
+
+    @abstractmethod
+    def destroy(self, report: Report, built: bool) -> None:
+        """Remove the servers with their data, and with `built` what they were built from."""
 
     @abstractmethod
     def set_aside(self, major: str) -> None:

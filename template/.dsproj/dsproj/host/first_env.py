@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dsproj.files import create_private
 from dsproj.host import docker
 from dsproj.host.ports import free_port
-from dsproj.settings import PROJECT, asked_engine, read
+from dsproj.settings import PROJECT, answer, asked_engine, read
 
 
 @dataclasses.dataclass
@@ -93,8 +93,9 @@ def values(engine: str, example: Mapping[str, str]) -> dict[str, str]:
 
 
 def _engine_that_fits() -> str:
-    """Where this project's data is, if .env was lost; else what works here."""
-    return "local" if (PROJECT / ".local" / "postgres").exists() or docker.trouble() else "docker"
+    """Where this project's data is, if .env was lost; what was chosen at generation, for a clone; else what works here."""
+    local = (PROJECT / ".local" / "postgres").exists() or answer("stack") == "local" or docker.trouble()
+    return "local" if local else "docker"
 
 
 def owner() -> tuple[int, int]:

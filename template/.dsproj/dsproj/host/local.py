@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -17,12 +18,26 @@ from dsproj.errors import Problem
 from dsproj.host import places, venv
 from dsproj.host import variables as shared
 from dsproj.host.engine import Engine, State, told
-from dsproj.host.places import LOGS, MARKER, PORTS, POSTGRES, PYTHON, RUN, STATE, again, listed, process_names
+from dsproj.host.places import (
+    LOGS,
+    MARKER,
+    PORTS,
+    POSTGRES,
+    PYTHON,
+    RUN,
+    STATE,
+    TOOLS,
+    VENV,
+    again,
+    listed,
+    process_names,
+)
 from dsproj.host.ports import port_is_free
 from dsproj.report import Report
 
 DATA = ("postgres", "redis", "mongo", "jupyter", "logs", "run", "home", "postgres.new")
 PID_FILE = RUN / "supervisord.pid"
+ROOM_TO_START = 64 << 20  # bytes: some segments of PostgreSQL's log, of 16 MiB each, and what Redis writes anew
 ELSEWHERE = "What Docker's volumes hold stays there: the local stack has data folders of its own, in .local/."
 
 
@@ -70,8 +85,7 @@ class Local(Engine):
 
     def notes(self, states: list[State]) -> list[str]:
         lines = []
-        left = PID_FILE.exists() and not any(state.running for state in states)
-        if left and not port_is_free(self.settings.port("REDIS_PORT")):
+        if PYTHON.exists() and not any(state.running for state in states) and self._inside("leftovers"):
             lines.append(f"Servers run without supervisord, which must have been killed; this sets it right: {again()}")
         if self.settings.mongo:
             mongo = "this_mongo is SecantusDB, a young server with MongoDB's protocol"
@@ -88,6 +102,9 @@ class Local(Engine):
         there = [os.path.relpath(file, env.PROJECT) for file in files if file.exists()]
         if not there:
             raise Problem("There is no log yet; this starts the stack", again())
+        if not self._running():
+            subprocess.run(["tail", "-n", "100", *there], cwd=env.PROJECT)
+            raise Problem("Nothing runs; these are the last lines of the logs", again())
         become(dict(os.environ), "tail", "-n", "100", "-F", *there)
 
     def scale(self, workers: int, report: Report) -> None:
@@ -132,9 +149,12 @@ class Local(Engine):
     def holds(self) -> list[str]:
         return [f".local/{folder.name}, {_size(folder) / 1e6:,.1f} MB" for folder in _folders()]
 
-    def destroy(self, report: Report) -> None:
+    def built(self) -> list[str]:
+        return [f".local/{path.name}" for path in (VENV, TOOLS) if path.exists()]
+
+    def destroy(self, report: Report, built: bool) -> None:
         self.stop(report)
-        for folder in _folders():
+        for folder in [*_folders(), *((VENV, TOOLS) if built else ())]:
             shutil.rmtree(folder, ignore_errors=True)
         if left := [folder.name for folder in _folders()]:
             raise Problem(f"Could not be removed: {', '.join(left)} in .local/")
@@ -199,8 +219,13 @@ def of_system(error: OSError) -> Problem:
     """What an error of the operating system means for the stack."""
     place = error.filename or STATE
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
-        return Problem(f"The disk is full: {place}", f"make room, then: {again()}")
+        return full_disk(str(place))
     return Problem(f"{place}: {error.strerror or error}")
+
+
+def full_disk(place: str) -> Problem:
+    what = f"The disk is full: {place}; the servers need {ROOM_TO_START // 2**20} MB to start, and more for new data"
+    return Problem(what, f"make room, then: {again()}")
 
 
 def _folders() -> list[Path]:

@@ -19,11 +19,10 @@ def up(report: Report, made: first_env.Made | None = None) -> tuple[Engine, Prob
     """
     check_folder()
     if made is None:
-        made = first_env.make()
-        for note in made.notes:
+        for note in first_env.make().notes:
             report.done("settings", note)
     engine = chosen()
-    engine.check(made.fresh)
+    engine.check(fresh=bool(made and made.fresh))
     engine.start("this_postgres", report=report)
     try:
         datasets.up(engine, report)

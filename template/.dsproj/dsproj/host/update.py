@@ -12,9 +12,8 @@ from pathlib import Path
 
 from dsproj.errors import Problem
 from dsproj.report import Report
-from dsproj.settings import PROJECT
+from dsproj.settings import ANSWERS, PROJECT, answer
 
-ANSWERS = PROJECT / ".copier-answers.yml"
 OLDEST = (9, 19)
 SHORTCUTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 Version = tuple[int, ...]
@@ -72,12 +71,6 @@ def find_copier() -> list[str]:
             if version and tuple(map(int, version.groups())) >= OLDEST:
                 return command
     raise Problem(f"Copier {oldest} or newer is needed", "uv tool install copier, or: pipx install copier")
-
-
-def answer(name: str) -> str:
-    """A plain answer of .copier-answers.yml, "" where there is none."""
-    found = re.search(rf"^{name}: (.*)$", ANSWERS.read_text(encoding="utf-8"), re.M) if ANSWERS.exists() else None
-    return found.group(1).strip().strip("'\"") if found else ""
 
 
 def number(tag: str) -> Version | None:

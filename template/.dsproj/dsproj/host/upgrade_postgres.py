@@ -16,14 +16,14 @@ from dsproj.errors import Problem
 from dsproj.host import backup, update
 from dsproj.host.engine import Engine
 from dsproj.report import Report
-from dsproj.settings import PROJECT
+from dsproj.settings import PROJECT, answer
 
 PATIENCE = 120  # seconds for the server to answer
 
 
 def upgrade(engine: Engine, report: Report, major: str) -> None:
     """To PostgreSQL `major`, such as "19"; Problem where it stays as it was."""
-    old = update.answer("postgres_version")
+    old = answer("postgres_version")
     if not major.isdecimal() or not old.isdecimal() or int(major) <= int(old):
         following = int(old) + 1 if old.isdecimal() else "19"
         raise Problem(

@@ -2,14 +2,29 @@
 
 import os
 import time
+from typing import Any
 
 import redis
 
 from dsproj.kernel.where import LOGS, Unavailable, url, without_password
 
+FULL = (
+    "Redis is full: it holds as much as REDIS_MEMORY in .env lets it (1g, where nothing is said), and what is there stays. "
+    "To finish: delete some keys, or give it more and `make up`"
+)
 WAIT_SECONDS = 10  # how long a server that is still starting is waited for
 
 _clients: dict[int, redis.Redis] = {}  # by process id, so that a forked child makes its own
+
+
+class Connection(redis.Connection):
+    """Says what to do when the server is full."""
+
+    def read_response(self, *words: Any, **options: Any) -> Any:
+        try:
+            return super().read_response(*words, **options)
+        except redis.OutOfMemoryError:
+            raise redis.OutOfMemoryError(FULL) from None
 
 
 def connect_to_redis() -> redis.Redis:
@@ -22,7 +37,7 @@ def connect_to_redis() -> redis.Redis:
         return client
     address = url("REDIS_URL")
     # The default of 5 s for a whole transfer would cut off a large value on a slow network.
-    client = redis.Redis.from_url(address, socket_timeout=60)
+    client = redis.Redis.from_url(address, socket_timeout=60, connection_class=Connection)
     where = without_password(address)
     deadline = time.monotonic() + WAIT_SECONDS
     while True:

@@ -11,21 +11,22 @@ from typing import Any
 from dsproj.errors import Problem
 from dsproj.files import replace_text
 from dsproj.host import places
-from dsproj.host.local import of_system
-from dsproj.host.ports import free_port, port_is_free
+from dsproj.host.local import ROOM_TO_START, full_disk, of_system
+from dsproj.host.ports import move, port_is_free
 from dsproj.local import health, processes, supervision
 from dsproj.report import Report, Stopwatch, serve
-from dsproj.settings import PROJECT, ROOM, Settings, addresses, change, read
+from dsproj.settings import PROJECT, ROOM, Settings, addresses, read
 
 PATIENCE = 180  # seconds until a service that has not become healthy is reported
 SHORT_PATIENCE = 8  # the same for one that keeps ending
-FULL = 20_000_000  # bytes that a disk has left at the most when it is called full
 
 
 def up(report: Report, *services: str) -> None:
     """Start some services, or all of them, and wait until they are healthy; see Engine.start."""
     settings = Settings()
     names = [name for service in services or [""] for name in places.process_names(settings, service)]
+    if (free := shutil.disk_usage(places.STATE).free) < ROOM_TO_START:
+        raise full_disk(f"{places.STATE}, {free / 1e6:.0f} MB free")
     ensure_supervisord(settings, report)
     if not services:
         stop_surplus_workers(settings, report)
@@ -43,6 +44,11 @@ def down(report: Report) -> bool:
 def running(report: Report) -> list[str]:
     """The services that have a process."""
     return sorted({places.service_of(name) for name, process in supervision.processes().items() if process["pid"]})
+
+
+def leftovers(report: Report) -> int:
+    """How many processes of this stack there are that a killed supervisord has left."""
+    return 0 if supervision.answers() else len(processes.leftovers())
 
 
 def states(report: Report) -> list[dict[str, Any]]:
@@ -70,7 +76,6 @@ def bring_up(names: list[str], settings: Settings, report: Report, empty: bool) 
     """Start processes and wait until they are healthy; with `empty`, an answer of this_postgres will do."""
     known = supervision.processes()
     stopped = [name for name in names if not health.is_alive(known.get(name))]
-    check_ports(stopped, settings)
     for name in stopped:
         if name in known:  # waiting for its next try
             supervision.stop(name)
@@ -95,7 +100,7 @@ def failure(name: str, reason: str) -> Problem:
     """What a person needs to see of a process that is not healthy: the end of its log, repetitions once."""
     log = places.LOGS / f"{name}.log"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:] if log.exists() else []
-    if shutil.disk_usage(places.STATE).free < FULL:
+    if shutil.disk_usage(places.STATE).free < ROOM_TO_START:
         reason = "the disk is full"
     what = f"{name} is not healthy: {reason}. The end of .local/logs/{name}.log:"
     return Problem(what, places.again(), [line[:200] for line, _ in itertools.groupby(lines)])
@@ -111,16 +116,16 @@ def stop_surplus_workers(settings: Settings, report: Report) -> None:
 def ensure_supervisord(settings: Settings, report: Report) -> None:
     """Have a supervisord that runs with the present settings; ends what a killed one has left."""
     noted = places.RUN / "fingerprint"
+    if not supervision.answers():
+        processes.end_leftovers(report)
+    settle_ports(settings, report)
     if supervision.answers():
         if noted.exists() and noted.read_text() == fingerprint():
             return
         not_from_inside()
         report.done("settings", "changed since the start; restarting")
         supervision.stop_all(Report())
-    else:
-        processes.end_leftovers(report)
         settle_ports(settings, report)
-    check_ports(places.process_names(settings), settings)
     supervision.start_supervisord()
     replace_text(noted, fingerprint())
 
@@ -142,35 +147,24 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def check_ports(names: list[str], settings: Settings) -> None:
-    """Say which variables to change where other programs have the ports; all of them at once."""
-    taken, lines = set(places.ports(settings).values()), []
-    for name in names:
-        if (variable := places.PORTS.get(name)) and not port_is_free(port := settings.port(variable)):
-            taken.add(other := free_port(port + 1, taken))
-            lines.append(f"Port {port} of {name} is taken by another program. Write {variable}={other} into .env.")
-    if lines:
-        raise Problem("\n".join(lines), places.again())
-
-
 def settle_ports(settings: Settings, report: Report) -> None:
-    """Before the very first start nobody knows the ports yet: a busy one gives way to the next that is free."""
-    if places.POSTGRES.exists() or settings.is_for_once:
-        return
-    taken = set(places.ports(settings).values())
-    for name, port in places.ports(settings).items():
-        if not port_is_free(port):
-            taken.add(other := free_port(port + 1, taken))
-            change({name: other})
-            settings[name] = str(other)
-            report.done("ports", f"{port} is busy: {name}={other} in .env")
+    """Whoever comes second to a port gives way: what does not run and finds its port taken gets the next free one."""
+    known = supervision.processes()
+    idle = [name for name in places.process_names(settings) if not health.is_alive(known.get(name))]
+    wanted = {places.PORTS[name]: settings.port(places.PORTS[name]) for name in idle if name in places.PORTS}
+    busy = [name for name, port in wanted.items() if not port_is_free(port) and not processes.listen(port)]
+    if busy and settings.is_for_once:  # .env is the other engine's, whose servers may be what listens there
+        listed = ", ".join(f"{name}={wanted[name]}" for name in busy)
+        cure = f"make down, or other ports in .env; then: {places.again()}"
+        raise Problem(f"Taken by the other engine's servers, or by another program: {listed}", cure)
+    move(busy, settings, report)
 
 
 def main(report: Report, command: str, *words: str) -> Any:
     """What the command returns. Raises Problem, for whatever goes wrong."""
     try:
-        commands: dict[str, Callable[..., Any]] = {"up": up, "down": down, "running": running, "states": states}
-        return commands[command](report, *words)
+        commands: tuple[Callable[..., Any], ...] = (up, down, running, leftovers, states)
+        return {each.__name__: each for each in commands}[command](report, *words)
     except supervision.REFUSALS as error:
         what = f"supervisord answers with an error ({error}); start afresh"
         raise Problem(what, places.again().replace("up", "down up")) from None

@@ -1,7 +1,6 @@
 """PostgreSQL's data folder and command line, for every kind of user: it refuses root, and a user without a name."""
 
 import contextlib
-import hashlib
 import os
 import pwd
 import shutil
@@ -11,8 +10,9 @@ from pathlib import Path
 
 import psutil
 
+from dsproj.database import password
 from dsproj.errors import Problem
-from dsproj.host.places import POSTGRES, RUN, STATE, again, marker
+from dsproj.host.places import POSTGRES, RUN, STATE, again
 from dsproj.host.variables import postgres_bin
 
 # Where the machine has locales or not, in which language it speaks or not: the same order and the same messages.
@@ -78,21 +78,21 @@ def initialize(variables: Mapping[str, str]) -> None:
         return
     if POSTGRES.exists() and any(POSTGRES.iterdir()):
         raise Problem(f"{POSTGRES} is no PostgreSQL data folder and not empty: move it away, then: make up")
-    fresh, password = STATE / "postgres.new", RUN / "postgres.password"
+    fresh, secret = STATE / "postgres.new", RUN / "postgres.password"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
     prefix = as_acceptable_user()
     if prefix and prefix[0] == "setpriv":
         own(fresh, *ordinary_user())
-    password.touch(mode=0o600)
-    password.write_text(variables["PGPASSWORD"] + "\n")
+    secret.touch(mode=0o600)
+    secret.write_text(variables["PGPASSWORD"] + "\n")
     try:
-        command = [program("initdb"), f"--pgdata={fresh}", "--username=postgres", f"--pwfile={password}"]
+        command = [program("initdb"), f"--pgdata={fresh}", "--username=postgres", f"--pwfile={secret}"]
         options = ["--auth=scram-sha-256", "--text-search-config=english", "--no-instructions", *LOCALE]
         variables = {**variables, "TZ": "Etc/UTC"}
         made = subprocess.run([*prefix, *command, *options], env=variables, cwd=STATE, capture_output=True, text=True)
     finally:
-        password.unlink()
+        secret.unlink()
     if made.returncode:
         raise Problem("initdb failed:\n" + made.stderr.strip())
     os.rename(fresh, POSTGRES)  # which may be there, empty
@@ -109,23 +109,8 @@ def forget_stale_lock() -> None:
 
 
 def use_password(variables: Mapping[str, str]) -> None:
-    """Have the data folder know the password of .env, which may have been lost or edited since: set it with no server on.
-
-    A digest of the one that was set last lies in the data folder, so that this costs nothing at other starts.
-    """
-    noted = POSTGRES / "dsproj.password"
-    digest = hashlib.pbkdf2_hmac("sha256", variables["PGPASSWORD"].encode(), marker().encode(), 100_000).hex()
-    if noted.exists() and noted.read_text() == digest:
-        return
-    quoted = variables["PGPASSWORD"].replace("'", "''")
-    single = [*as_acceptable_user(), program("postgres"), "--single", "-j", "-D", str(POSTGRES), "postgres"]
-    statement = f"ALTER ROLE postgres PASSWORD '{quoted}';\n\n"  # on standard input: in no list of processes
-    done = subprocess.run(single, input=statement, env=dict(variables), cwd=STATE, capture_output=True, text=True)
-    if done.returncode or "ERROR" in done.stderr:
-        raise Problem("The password could not be set anew:\n" + "\n".join(done.stderr.strip().splitlines()[-3:]))
-    noted.touch(mode=0o600)
-    noted.write_text(digest)
-    os.chown(noted, (owner := POSTGRES.stat()).st_uid, owner.st_gid)
+    """Have the data folder know the password of .env."""
+    password.use(POSTGRES, variables["PGPASSWORD"], [*as_acceptable_user(), program("postgres")])
 
 
 def command(variables: Mapping[str, str]) -> list[str]:

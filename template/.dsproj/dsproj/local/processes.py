@@ -31,6 +31,15 @@ def leftovers() -> dict[psutil.Process, str]:
     return found
 
 
+def listen(port: int) -> bool:
+    """Does a process of this stack, a killed parent's child perhaps, listen on a port?"""
+    for process in leftovers():
+        with contextlib.suppress(psutil.Error):
+            if any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in process.net_connections()):
+                return True
+    return False
+
+
 def end(processes: Collection[psutil.Process], patience: float = 60) -> None:
     """Ask them to end as each likes it, and make them after `patience` seconds."""
     ids = {process.pid for process in processes}

@@ -29,6 +29,9 @@ requirepass {password}
 appendonly yes
 appendfsync everysec
 save ""
+# When it is full, who writes is told.
+maxmemory {memory}
+maxmemory-policy noeviction
 dir ./
 # The title would overwrite the environment, by which `make down` knows its processes.
 set-proc-title no
@@ -52,7 +55,9 @@ def this_redis(settings: Settings, name: str) -> Server:
 
     conf = RUN / "redis.conf"
     conf.touch(mode=0o600)
-    conf.write_text(REDIS_CONF.format(port=settings.port("REDIS_PORT"), password=settings["REDIS_PASSWORD"]))
+    memory = settings.memory("REDIS_MEMORY", default="1g") // 4 * 3  # as with Docker
+    port, password = settings.port("REDIS_PORT"), settings["REDIS_PASSWORD"]
+    conf.write_text(REDIS_CONF.format(port=port, password=password, memory=memory))
     # A relative path, from the folder that holds its data: no quoting.
     return [str(get_binary_path()), "../run/redis.conf"], for_stores(settings), REDIS
 

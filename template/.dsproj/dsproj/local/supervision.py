@@ -20,6 +20,7 @@ from dsproj.host.variables import inherited
 from dsproj.report import Report
 
 SOCKET = "supervisor.sock"
+GUARD = "guard"  # no service: see guard.py
 REFUSALS = (http.client.HTTPException, xmlrpc.client.Error)
 
 
@@ -46,7 +47,8 @@ def processes() -> dict[str, dict[str, Any]]:
         known = ask("getAllProcessInfo")
     except (OSError, *REFUSALS):
         return {}
-    return {entry["name"]: entry for entry in known if entry["start"] and entry["statename"] != "STOPPED"}
+    used = (entry for entry in known if entry["start"] and entry["statename"] != "STOPPED")
+    return {entry["name"]: entry for entry in used if entry["name"] != GUARD}
 
 
 def start_supervisord() -> None:
@@ -91,6 +93,7 @@ def stop_all(report: Report, patience: float = 120) -> bool:
     """Stop all processes, the ones that use the stores first, then supervisord; False where it did not run."""
     if not answers():
         return False
+    stop(GUARD)
     for stores in (False, True):
         waiting = {name for name in processes() if name.startswith(STORES) == stores}
         for name in waiting:
