@@ -172,23 +172,25 @@ class Docker(Engine):
         return [f"image {name}" for name in names if not _run("image", "inspect", name).returncode]
 
     def destroy(self, report: Report, built: bool) -> None:
-        self._down("--volumes", "--remove-orphans", report=report)
-        _run("volume", "rm", self.owner_note)
-        for image in self.built() if built else ():
-            _run("image", "rm", image.split()[1])
+        try:
+            self._down("--volumes", "--remove-orphans", report=report)
+        finally:
+            if not self.volumes():
+                _run("volume", "rm", self.owner_note)
+            for image in self.built() if built else ():
+                _run("image", "rm", image.split()[1])
 
     def _down(self, *options: str, report: Report) -> None:
-        """`docker compose down`. A network that containers of other projects have joined cannot go."""
+        """`docker compose down`. A network that containers of others have joined stays, with or without a word of Compose."""
         try:
             self.compose("--progress=plain", "down", *options, report=report)
-        except Problem:
+        finally:
             for network in self.networks():
                 inside = _run("network", "inspect", "--format", "{{range .Containers}}{{.Name}} {{end}}", network)
                 if guests := inside.stdout.split():
                     cures = [f"docker network disconnect --force {network} {guest}" for guest in guests]
-                    what = f"All is down but the network {network}, which {', '.join(guests)} still uses"
-                    raise Problem(what, f"{' && '.join(cures)} && docker network rm {network}") from None
-            raise
+                    what = f"The network {network} stays, since {', '.join(guests)} still uses it"
+                    raise Problem(what, f"{' && '.join(cures)} && docker network rm {network}")
 
     def set_aside(self, major: str) -> None:
         # The image keeps a version's data in /var/lib/postgresql/18, and refuses to start beside that of an older one.

@@ -25,7 +25,7 @@ def up(report: Report, *services: str) -> None:
     """Start some services, or all of them, and wait until they are healthy; see Engine.start."""
     settings = Settings()
     names = [name for service in services or [""] for name in places.process_names(settings, service)]
-    if (free := shutil.disk_usage(places.STATE).free) < ROOM_TO_START:
+    if (free := shutil.disk_usage(places.STATE).free) < ROOM_TO_START and not supervision.answers():
         raise full_disk(f"{places.STATE}, {free / 1e6:.0f} MB free")
     ensure_supervisord(settings, report)
     if not services:

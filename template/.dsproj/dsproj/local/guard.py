@@ -6,8 +6,6 @@
 import os
 import time
 
-from dsproj.host.places import MARKER
-
 INTERVAL = 1  # seconds
 LOG = "../logs/guard.log"  # all paths are relative to .local/run: the project may be moved meanwhile
 COMMAND = ["../venv/bin/python", "../../.dsproj", "up"]
@@ -22,9 +20,8 @@ def main() -> None:
     for channel in (1, 2):  # the pipes to supervisord are broken
         os.dup2(log, channel)
     print("supervisord was killed: starting the stack again", flush=True)
-    # Without the marker, which would make it one of the processes that were left behind.
-    variables = {name: value for name, value in os.environ.items() if name != MARKER}
-    os.execve(COMMAND[0], COMMAND, {**variables, "ENGINE": "local"})
+    # It stays one of the processes that were left behind: a person's `make down` that comes first ends it.
+    os.execve(COMMAND[0], COMMAND, {**os.environ, "ENGINE": "local"})
 
 
 if __name__ == "__main__":

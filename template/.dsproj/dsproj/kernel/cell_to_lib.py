@@ -1,0 +1,129 @@
+"""The cell magic `%%lib NAME`: the functions of a cell move to lib/NAME.py, and the cell becomes their import."""
+
+from __future__ import annotations
+
+import importlib
+import keyword
+import types
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from IPython.core.error import UsageError
+
+from dsproj.files import replace_text
+from dsproj.kernel import sources
+from dsproj.kernel.sources import Piece
+from dsproj.settings import PROJECT
+
+KNOWN = {"display": "from IPython.display import display"}  # what IPython gives every notebook
+STUB = """
+def test_{name}():
+    pytest.skip("what should {name} give? assert {name}(...) == ...")
+"""
+
+
+def move(shell: Any, name: str, cell: str) -> None:
+    """Move the cell's functions and classes to lib/NAME.py, and import them. UsageError where that would lose something.
+
+    Functions of the same name are replaced there, imports that they need come along, and tests/test_NAME.py gets a stub for
+    each new one. Where lib/NAME.py cannot be imported then, it stays as it was.
+    """
+    name = name.strip()
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise UsageError(f"%%lib {name}: no name for a module; write letters, digits and _, as in: %%lib features")
+    path, test = PROJECT / "lib" / f"{name}.py", PROJECT / "tests" / f"test_{name}.py"
+    before = path.read_text(encoding="utf-8") if path.exists() else None
+    parts, own = _parts(cell), sources.imports_of(cell)
+    functions = [part for part in parts if part.name]
+    names = [function.name for function in functions]
+    present = _present(path.name, before or "")
+    if lost := [each for each in names if not isinstance(present.get(each), (*sources.Function, type(None)))]:
+        raise UsageError(f"lib/{path.name} has another {lost[0]}, which is no function: give yours another name")
+    code = "".join(part.text if part.name else "\n" * part.text.count("\n") for part in parts)
+    needed = {each: line for each, line in sources.uses(code).items() if each not in present}
+    imports = dict(_imports(shell, needed, own))
+    text = sources.put(before or "", functions, imports.values())
+    try:
+        replace_text(path, sources.tidy(text, str(path), whole=before is None))
+        _use(shell, name, names)
+    except BaseException as error:
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            replace_text(path, before)
+        raise UsageError(f"lib/{path.name} cannot be imported with it ({error!r}): nothing was moved") from None
+    stubs = _write_stubs(test, name, names)
+    rest = [line for part in parts if not part.name for line in part.text.splitlines() if line.startswith("#")]
+    rest += [statement for each, statement in own.items() if each not in imports]
+    shell.set_next_input("\n".join([*rest, f"from lib.{name} import {', '.join(names)}"]), replace=True)
+    print(f"lib/{path.name}: {', '.join(names)}" + (f"; to be filled in, tests/{test.name}" if stubs else ""))
+
+
+def _parts(cell: str) -> list[Piece]:
+    """The functions, classes and imports of a cell; UsageError for another statement, and where there is no function."""
+    try:
+        found = sources.pieces(cell)
+    except SyntaxError as error:
+        raise UsageError(f"%%lib, line {(error.lineno or 0) + 1} of the cell: {error.msg}") from None
+    for piece in found:
+        if not isinstance(piece.node, (*sources.Function, *sources.Import)):
+            said = cell.splitlines()[piece.node.lineno - 1]
+            raise UsageError(
+                f"%%lib moves functions, classes and imports; line {piece.node.lineno + 1} is none: {said}"
+            )
+    if not any(piece.name for piece in found):
+        raise UsageError("%%lib: there is no function in this cell")
+    return found
+
+
+def _present(file: str, text: str) -> dict[str, Any]:
+    """{name: the statement that binds it} of the module as it is."""
+    try:
+        return {name: piece.node for piece in sources.pieces(text) for name in sources.bound(piece.node)}
+    except SyntaxError as error:
+        raise UsageError(f"lib/{file}, line {error.lineno}: {error.msg}; mend it first") from None
+
+
+def _imports(shell: Any, needed: dict[str, int], own: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """(name, the statement that imports it) for all that the functions need; UsageError for what no import gives."""
+    history: dict[str, str] = {}
+    for text in shell.history_manager.input_hist_parsed:
+        history |= sources.imports_of(text)
+    for name, line in needed.items():
+        value = shell.user_ns.get(name)
+        if statement := own.get(name) or KNOWN.get(name) or (history.get(name) if name in shell.user_ns else ""):
+            yield name, statement
+        elif isinstance(value, types.ModuleType):
+            yield name, f"import {value.__name__}" + (f" as {name}" if value.__name__ != name else "")
+        elif name not in shell.user_ns:
+            raise UsageError(
+                f"%%lib, line {line + 1} of the cell: {name} is nowhere; import it, or make it a parameter"
+            )
+        else:
+            kind = "another function" if callable(value) else "a variable"
+            cure = "move it too" if callable(value) else "make it a parameter"
+            raise UsageError(f"%%lib, line {line + 1} of the cell: {name} is {kind} of the notebook; {cure}")
+
+
+def _use(shell: Any, name: str, names: Sequence[str]) -> None:
+    """Import the functions into the notebook, as they stand in the file now."""
+    importlib.invalidate_caches()
+    shell.run_line_magic("autoreload", "now")
+    module = importlib.import_module(f"lib.{name}")
+    if not all(hasattr(module, each) for each in names):
+        module = importlib.reload(module)
+    shell.push({each: getattr(module, each) for each in names})
+
+
+def _write_stubs(path: Any, name: str, names: Sequence[str]) -> bool:
+    """Add a test for each function that has none; False where all have one."""
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    try:
+        missing = [each for each in names if f"test_{each}" not in _present(path.name, before)]
+    except UsageError:  # the user's to mend
+        return False
+    if missing:
+        stubs = [piece for each in missing for piece in sources.pieces(STUB.format(name=each))]
+        text = sources.put(before, stubs, [] if "import pytest" in before else ["import pytest"])
+        replace_text(path, sources.tidy(text, str(path), whole=not before))
+    return bool(missing)
