@@ -436,7 +436,7 @@ def fake(folder, name, script):
 @pytest.fixture
 def trouble(project):
     """trouble() -> (what, cure): why the docker engine cannot be used, as the machine room says it."""
-    docker = project().module("host.docker")
+    docker = project().module("host.docker_program")
 
     def asked():
         problem = docker.trouble()

@@ -66,7 +66,7 @@ def corners(n):
 '''
     after, said = run(cell)
     assert after == "import json\nfrom lib.shapes import ring, corners"
-    assert said.strip() == "lib/shapes.py: ring, corners; to be filled in, tests/test_shapes.py"
+    assert said.strip() == "lib/shapes.py: ring, corners; to be filled in: tests/test_shapes.py"
     text = LIB.read_text()
     assert text.startswith("from math import pi as circle\n\nimport numpy as np\n\n\n# What a ring covers,\n")
     assert "# a remark" in text and text.endswith("# the end\n") and "sqrt" not in text and "os" not in text

@@ -1,12 +1,8 @@
-"""The servers in containers: Docker Compose in the project's folder. Nothing else calls the docker program."""
+"""The servers in containers: Docker Compose in the project's folder. docker_program.py and this alone call the docker program."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 import time
@@ -16,69 +12,16 @@ from datetime import datetime, timezone
 from typing import Any, NoReturn
 
 from dsproj.errors import Problem
+from dsproj.host import docker_program as program
 from dsproj.host.engine import KEPT, SERVICES, Engine, State, free_of_lines
 from dsproj.host.ports import move, port_is_free
 from dsproj.report import LINES, Report, Stopwatch
 from dsproj.settings import PROJECT, Settings, change, slug
 
-OLDEST_COMPOSE = (2, 24)
 PATIENCE = 300  # seconds for all services to become healthy
-INSTEAD = "or without Docker: ENGINE=local in .env, then: make up"
 PORTS = {"this_jupyter": "JUPYTER_PORT", "this_monitor": "MONITOR_PORT"}
 BUILT = ("this_postgres", "this_jupyter")  # the worker and the dashboard run in the image of this_jupyter
 BROKEN = ("unhealthy", "exited", "dead", "restarting")
-
-
-def trouble() -> Problem | None:
-    """Why no Docker engine with Compose can be used here; None where one can."""
-    start = f"start Docker, then: make up; {INSTEAD}"
-    if os.environ.get("PGHOST") == "this_postgres" and not shutil.which("docker"):
-        here = "This terminal is inside a container, from which Docker cannot be asked"
-        return Problem(here, "the same command in a terminal of the machine itself, in the project's folder")
-    if not shutil.which("docker"):
-        return Problem("Docker is not installed here", f"install Docker, then: make up; {INSTEAD}")
-    try:
-        asked, compose = _run("version", timeout=20), _run("compose", "version", "--short", timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return Problem("The Docker engine does not answer", start)
-    if "permission denied" in asked.stderr.lower():
-        cure = f"sudo usermod -aG docker $USER, log in again, then: make up; {INSTEAD}"
-        return Problem("This user may not use the Docker engine", cure)
-    if asked.returncode:
-        return Problem("No Docker engine answers", start)
-    found = re.match(r"v?(\d+)\.(\d+)", compose.stdout.strip())
-    if compose.returncode or not found:
-        return Problem("Docker Compose v2 is missing", f"install the docker-compose-plugin, then: make up; {INSTEAD}")
-    if tuple(map(int, found.groups())) < OLDEST_COMPOSE:
-        what = f"Docker Compose is {found[0]}, {'.'.join(map(str, OLDEST_COMPOSE))} or newer is needed"
-        return Problem(what, f"upgrade it, then: make up; {INSTEAD}")
-    return None
-
-
-def is_rootless() -> bool:
-    """Does the engine run as this user, so that root in a container is this user outside?"""
-    if not shutil.which("docker"):
-        return False
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        return "rootless" in _run("info", "--format", "{{.SecurityOptions}}", timeout=20).stdout
-    return False
-
-
-def _run(*words: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
-    """A docker command to its end, silent."""
-    return subprocess.run(
-        ["docker", *words], cwd=PROJECT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
-    )
-
-
-def is_project_elsewhere(folder: str) -> bool:
-    """Is a project in this folder, and is it not this one, moved? One that may not be looked at counts."""
-    try:
-        return not os.path.samefile(os.path.join(folder, "docker-compose.yml"), PROJECT / "docker-compose.yml")
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
 
 
 class Docker(Engine):
@@ -91,14 +34,10 @@ class Docker(Engine):
     # --- life
 
     def check(self, fresh: bool = False) -> None:
-        if problem := trouble():
+        if problem := program.trouble():
             raise problem
-        labels = [container["Config"]["Labels"] for container in self.containers()]
-        for folder in {*(found.get("com.docker.compose.project.working_dir", "") for found in labels), self._owner()}:
-            if folder and is_project_elsewhere(folder):
-                rename = "another name in the first lines of docker-compose.yml (name:, image:), then: make up"
-                raise Problem(f'The project in {folder} has the name "{slug()}", its servers and its data', rename)
-        if fresh and (volumes := self.volumes()):
+        program.refuse_other_owner()
+        if fresh and (volumes := program.held("volume")):
             raise Problem(
                 f'Volumes of an earlier project "{slug()}" exist: {", ".join(volumes)}',
                 "make up, which goes on with their data; or to begin anew: make destroy up",
@@ -106,7 +45,7 @@ class Docker(Engine):
 
     def start(self, *services: str, report: Report) -> None:
         watch = Stopwatch()
-        self._claim()
+        program.claim()
         if not services:
             self._wait_for_seed()
         if wanted := [name for name in BUILT if name in (services or BUILT) and name not in self.is_built]:
@@ -133,7 +72,7 @@ class Docker(Engine):
         return move([name for name in busy if not port_is_free(self.settings.port(name))], self.settings, report)
 
     def stop(self, report: Report) -> None:
-        if not self.containers():
+        if not program.containers():
             report.done("stack", "nothing runs")
             return
         watch = Stopwatch()
@@ -141,14 +80,14 @@ class Docker(Engine):
         report.done("stack", "stopped; the data stays in its volumes", watch.seconds)
 
     def states(self) -> list[State]:
-        found = [self._state(container) for container in self.containers()]
+        found = [self._state(container) for container in program.containers()]
         known = [name for name in SERVICES if name != "this_mongo" or self.settings.mongo]
         missing = [State(name, name) for name in known if name not in {state.service for state in found}]
         order = {name: number for number, name in enumerate(SERVICES)}  # a service of the user's own comes last
         return sorted(found + missing, key=lambda state: (order.get(state.service, len(order)), state.name))
 
     def logs(self, service: str) -> NoReturn:
-        if not self.containers():
+        if not program.containers():
             raise Problem("Nothing runs, and containers that were removed leave no log", "make up")
         _become("docker", "compose", "logs", "--follow", "--tail=100", *filter(None, [service]))
 
@@ -163,31 +102,30 @@ class Docker(Engine):
     # --- data
 
     def holds(self) -> list[str]:
-        services = dict.fromkeys(self._state(container).service for container in self.containers())
-        found = [f"container {name}" for name in services] + [f"volume {name}" for name in self.volumes()]
-        return found + [f"network {name}" for name in self.networks()]
+        services = dict.fromkeys(self._state(container).service for container in program.containers())
+        found = [f"container {name}" for name in services] + [f"volume {name}" for name in program.held("volume")]
+        return found + [f"network {name}" for name in program.held("network")]
 
     def built(self) -> list[str]:
         names = [f"{slug()}-{service.removeprefix('this_')}" for service in BUILT]
-        return [f"image {name}" for name in names if not _run("image", "inspect", name).returncode]
+        return [f"image {name}" for name in names if not program.run("image", "inspect", name).returncode]
 
     def destroy(self, report: Report, built: bool) -> None:
         try:
             self._down("--volumes", "--remove-orphans", report=report)
         finally:
-            if not self.volumes():
-                _run("volume", "rm", self.owner_note)
+            if not program.held("volume"):
+                program.run("volume", "rm", program.owner_note())
             for image in self.built() if built else ():
-                _run("image", "rm", image.split()[1])
+                program.run("image", "rm", image.split()[1])
 
     def _down(self, *options: str, report: Report) -> None:
         """`docker compose down`. A network that containers of others have joined stays, with or without a word of Compose."""
         try:
             self.compose("--progress=plain", "down", *options, report=report)
         finally:
-            for network in self.networks():
-                inside = _run("network", "inspect", "--format", "{{range .Containers}}{{.Name}} {{end}}", network)
-                if guests := inside.stdout.split():
+            for network in program.held("network"):
+                if guests := program.guests(network):
                     cures = [f"docker network disconnect --force {network} {guest}" for guest in guests]
                     what = f"The network {network} stays, since {', '.join(guests)} still uses it"
                     raise Problem(what, f"{' && '.join(cures)} && docker network rm {network}")
@@ -202,23 +140,6 @@ class Docker(Engine):
 
     def forget(self, major: str) -> str:
         return f"docker compose exec this_postgres rm -r /var/lib/postgresql/kept/{major}"
-
-    @property
-    def owner_note(self) -> str:
-        """An empty volume whose label is the folder that the other volumes belong to: another with its name has none."""
-        return f"{slug()}_owner"
-
-    def _owner(self) -> str:
-        """The folder of the project whose data the volumes hold, "" where nothing says it."""
-        return _run("volume", "inspect", "--format", '{{index .Labels "folder"}}', self.owner_note).stdout.strip()
-
-    def _claim(self) -> None:
-        """Note that the volumes are this folder's. check() has found that no other project is there to have them."""
-        if self._owner() != str(PROJECT):
-            _run("volume", "rm", self.owner_note)
-            # Of two at once the first makes it, and the other finds it made.
-            _run("volume", "create", "--label", f"folder={PROJECT}", self.owner_note)
-            self.check()
 
     def _in_volume(self, script: str, *arguments: str) -> None:
         """Run a shell script where the volume is mounted, with no server on it."""
@@ -262,23 +183,6 @@ class Docker(Engine):
             named = " ".join(word for word in words if not word.startswith("--"))
             raise Problem(failed or f"docker compose {named} failed", "make up", list(last))
 
-    def containers(self) -> list[dict[str, Any]]:
-        """What the engine says of each container of the project, as `docker inspect` prints it."""
-        filters = ["--filter", f"label=com.docker.compose.project={slug()}"]
-        filters += ["--filter", "label=com.docker.compose.oneoff=False"]
-        ids = _run("ps", "--all", "--quiet", *filters).stdout.split()
-        return json.loads(_run("inspect", *ids).stdout or "[]") if ids else []
-
-    def volumes(self) -> list[str]:
-        return self._named("volume")
-
-    def networks(self) -> list[str]:
-        return self._named("network")
-
-    def _named(self, kind: str) -> list[str]:
-        label = f"label=com.docker.compose.project={slug()}"
-        return sorted(_run(kind, "ls", "--format", "{{.Name}}", "--filter", label).stdout.split())
-
     def _state(self, container: dict[str, Any]) -> State:
         labels, told = container["Config"]["Labels"], container["State"]
         service = labels["com.docker.compose.service"]
@@ -301,7 +205,7 @@ class Docker(Engine):
             self._give_up(state, f"is {state.health}{reason}")
 
     def _give_up(self, state: State, what: str) -> NoReturn:
-        done = _run("logs", "--tail", str(KEPT), state.pid)
+        done = program.run("logs", "--tail", str(KEPT), state.pid)
         log = (done.stdout + done.stderr).strip().splitlines()[-KEPT:]
         raise Problem(f"{state.service} {what}; its log: make logs S={state.service}", "make up", log)
 

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Mapping
 
 from dsproj.files import create_private
-from dsproj.host import docker
+from dsproj.host import docker_program
 from dsproj.host.ports import free_port
 from dsproj.settings import PROJECT, answer, asked_engine, read
 
@@ -94,7 +94,7 @@ def values(engine: str, example: Mapping[str, str]) -> dict[str, str]:
 
 def _engine_that_fits() -> str:
     """Where this project's data is, if .env was lost; what was chosen at generation, for a clone; else what works here."""
-    local = (PROJECT / ".local" / "postgres").exists() or answer("stack") == "local" or docker.trouble()
+    local = (PROJECT / ".local" / "postgres").exists() or answer("stack") == "local" or docker_program.trouble()
     return "local" if local else "docker"
 
 
@@ -102,7 +102,7 @@ def owner() -> tuple[int, int]:
     """Numeric user and group id for written files: this user's, or 0:0 where the engine maps root to it (rootless)."""
     if not hasattr(os, "getuid"):  # Windows: Docker Desktop maps all ids to the user
         return 1000, 1000
-    return (0, 0) if docker.is_rootless() else (os.getuid(), os.getgid())
+    return (0, 0) if docker_program.is_rootless() else (os.getuid(), os.getgid())
 
 
 def use_gitconfig() -> None:

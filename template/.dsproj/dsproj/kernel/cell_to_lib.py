@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import keyword
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -28,35 +30,49 @@ def move(shell: Any, name: str, cell: str) -> None:
     Functions of the same name are replaced there, imports that they need come along, and tests/test_NAME.py gets a stub for
     each new one. Where lib/NAME.py cannot be imported then, it stays as it was.
     """
-    name = name.strip()
-    if not name.isidentifier() or keyword.iskeyword(name):
-        raise UsageError(f"%%lib {name}: no name for a module; write letters, digits and _, as in: %%lib features")
-    path, test = PROJECT / "lib" / f"{name}.py", PROJECT / "tests" / f"test_{name}.py"
-    before = path.read_text(encoding="utf-8") if path.exists() else None
+    path = _path(name)
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
     parts, own = _parts(cell), sources.imports_of(cell)
     functions = [part for part in parts if part.name]
     names = [function.name for function in functions]
-    present = _present(path.name, before or "")
-    if lost := [each for each in names if not isinstance(present.get(each), (*sources.Function, type(None)))]:
-        raise UsageError(f"lib/{path.name} has another {lost[0]}, which is no function: give yours another name")
-    code = "".join(part.text if part.name else "\n" * part.text.count("\n") for part in parts)
-    needed = {each: line for each, line in sources.uses(code).items() if each not in present}
-    imports = dict(_imports(shell, needed, own))
-    text = sources.put(before or "", functions, imports.values())
-    try:
-        replace_text(path, sources.tidy(text, str(path), whole=before is None))
-        _use(shell, name, names)
-    except BaseException as error:
-        if before is None:
-            path.unlink(missing_ok=True)
-        else:
-            replace_text(path, before)
-        raise UsageError(f"lib/{path.name} cannot be imported with it ({error!r}): nothing was moved") from None
-    stubs = _write_stubs(test, name, names)
+    present = _present(path, before)
+    _refuse_other_things(path, names, present)
+    imports = dict(_imports(shell, _needed(parts, present), own))
+    text = sources.put(before, functions, imports.values())
+    _write(path, before, sources.tidy(text, str(path), whole=not before), lambda: _use(shell, path.stem, names))
+    stubs = _write_stubs(path.stem, names)
     rest = [line for part in parts if not part.name for line in part.text.splitlines() if line.startswith("#")]
     rest += [statement for each, statement in own.items() if each not in imports]
-    shell.set_next_input("\n".join([*rest, f"from lib.{name} import {', '.join(names)}"]), replace=True)
-    print(f"lib/{path.name}: {', '.join(names)}" + (f"; to be filled in, tests/{test.name}" if stubs else ""))
+    shell.set_next_input("\n".join([*rest, f"from lib.{path.stem} import {', '.join(names)}"]), replace=True)
+    print(f"lib/{path.name}: {', '.join(names)}{stubs}")
+
+
+def _path(name: str) -> Path:
+    """The file of a module of lib/; UsageError for a name that no module can have."""
+    name = name.strip()
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise UsageError(f"%%lib {name}: no name for a module; write letters, digits and _, as in: %%lib features")
+    return PROJECT / "lib" / f"{name}.py"
+
+
+def _refuse_other_things(path: Path, names: Sequence[str], present: Mapping[str, ast.stmt]) -> None:
+    for name in names:
+        if not isinstance(present.get(name), (*sources.Function, type(None))):
+            raise UsageError(f"lib/{path.name} has another {name}, which is no function: give yours another name")
+
+
+def _write(path: Path, before: str, text: str, check: Callable[[], None]) -> None:
+    """Write the module; where `check` fails it is as it was, and a UsageError says why."""
+    was_there = path.exists()
+    try:
+        replace_text(path, text)
+        check()
+    except BaseException as error:
+        if was_there:
+            replace_text(path, before)
+        else:
+            path.unlink(missing_ok=True)
+        raise UsageError(f"lib/{path.name} cannot be imported with it ({error!r}): nothing was moved") from None
 
 
 def _parts(cell: str) -> list[Piece]:
@@ -76,12 +92,18 @@ def _parts(cell: str) -> list[Piece]:
     return found
 
 
-def _present(file: str, text: str) -> dict[str, Any]:
-    """{name: the statement that binds it} of the module as it is."""
+def _present(path: Path, text: str) -> dict[str, ast.stmt]:
+    """{name: the statement that binds it} of a module as it is; UsageError where it is no Python."""
     try:
         return {name: piece.node for piece in sources.pieces(text) for name in sources.bound(piece.node)}
     except SyntaxError as error:
-        raise UsageError(f"lib/{file}, line {error.lineno}: {error.msg}; mend it first") from None
+        raise UsageError(f"{path.parent.name}/{path.name}, line {error.lineno}: {error.msg}; mend it first") from None
+
+
+def _needed(parts: Sequence[Piece], present: Mapping[str, ast.stmt]) -> dict[str, int]:
+    """{name: its line} of what the functions take from outside themselves and the module."""
+    code = "".join(part.text if part.name else "\n" * part.text.count("\n") for part in parts)
+    return {name: line for name, line in sources.uses(code).items() if name not in present}
 
 
 def _imports(shell: Any, needed: dict[str, int], own: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -115,15 +137,17 @@ def _use(shell: Any, name: str, names: Sequence[str]) -> None:
     shell.push({each: getattr(module, each) for each in names})
 
 
-def _write_stubs(path: Any, name: str, names: Sequence[str]) -> bool:
-    """Add a test for each function that has none; False where all have one."""
+def _write_stubs(name: str, names: Sequence[str]) -> str:
+    """Add a test for each function that has none; what to say of it, "" where all have one."""
+    path = PROJECT / "tests" / f"test_{name}.py"
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     try:
-        missing = [each for each in names if f"test_{each}" not in _present(path.name, before)]
-    except UsageError:  # the user's to mend
-        return False
-    if missing:
-        stubs = [piece for each in missing for piece in sources.pieces(STUB.format(name=each))]
-        text = sources.put(before, stubs, [] if "import pytest" in before else ["import pytest"])
-        replace_text(path, sources.tidy(text, str(path), whole=not before))
-    return bool(missing)
+        missing = [each for each in names if f"test_{each}" not in _present(path, before)]
+    except UsageError as error:
+        return f"; but {error}"
+    if not missing:
+        return ""
+    stubs = [piece for each in missing for piece in sources.pieces(STUB.format(name=each))]
+    text = sources.put(before, stubs, [] if "import pytest" in before else ["import pytest"])
+    replace_text(path, sources.tidy(text, str(path), whole=not before))
+    return f"; to be filled in: tests/{path.name}"

@@ -1,0 +1,119 @@
+"""What the docker program can be asked, of this project: is it usable, and what does it hold?"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from typing import Any
+
+from dsproj.errors import Problem
+from dsproj.settings import PROJECT, slug
+
+OLDEST_COMPOSE = (2, 24)
+INSTEAD = "or without Docker: ENGINE=local in .env, then: make up"
+
+
+def trouble() -> Problem | None:
+    """Why no Docker engine with Compose can be used here; None where one can."""
+    start = f"start Docker, then: make up; {INSTEAD}"
+    if os.environ.get("PGHOST") == "this_postgres" and not shutil.which("docker"):
+        here = "This terminal is inside a container, from which Docker cannot be asked"
+        return Problem(here, "the same command in a terminal of the machine itself, in the project's folder")
+    if not shutil.which("docker"):
+        return Problem("Docker is not installed here", f"install Docker, then: make up; {INSTEAD}")
+    try:
+        asked, compose = run("version", timeout=20), run("compose", "version", "--short", timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return Problem("The Docker engine does not answer", start)
+    if "permission denied" in asked.stderr.lower():
+        cure = f"sudo usermod -aG docker $USER, log in again, then: make up; {INSTEAD}"
+        return Problem("This user may not use the Docker engine", cure)
+    if asked.returncode:
+        return Problem("No Docker engine answers", start)
+    found = re.match(r"v?(\d+)\.(\d+)", compose.stdout.strip())
+    if compose.returncode or not found:
+        return Problem("Docker Compose v2 is missing", f"install the docker-compose-plugin, then: make up; {INSTEAD}")
+    if tuple(map(int, found.groups())) < OLDEST_COMPOSE:
+        what = f"Docker Compose is {found[0]}, {'.'.join(map(str, OLDEST_COMPOSE))} or newer is needed"
+        return Problem(what, f"upgrade it, then: make up; {INSTEAD}")
+    return None
+
+
+def is_rootless() -> bool:
+    """Does the engine run as this user, so that root in a container is this user outside?"""
+    if not shutil.which("docker"):
+        return False
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        return "rootless" in run("info", "--format", "{{.SecurityOptions}}", timeout=20).stdout
+    return False
+
+
+def run(*words: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    """A docker command to its end, silent."""
+    return subprocess.run(
+        ["docker", *words], cwd=PROJECT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
+    )
+
+
+def _is_project_elsewhere(folder: str) -> bool:
+    """Is a project in this folder, and is it not this one, moved? One that may not be looked at counts."""
+    try:
+        return not os.path.samefile(os.path.join(folder, "docker-compose.yml"), PROJECT / "docker-compose.yml")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
+def containers() -> list[dict[str, Any]]:
+    """What the engine says of each container of the project, as `docker inspect` prints it."""
+    filters = ["--filter", f"label=com.docker.compose.project={slug()}"]
+    filters += ["--filter", "label=com.docker.compose.oneoff=False"]
+    ids = run("ps", "--all", "--quiet", *filters).stdout.split()
+    return json.loads(run("inspect", *ids).stdout or "[]") if ids else []
+
+
+def held(kind: str) -> list[str]:
+    """The names of the project's volumes (kind "volume") or networks."""
+    label = f"label=com.docker.compose.project={slug()}"
+    return sorted(run(kind, "ls", "--format", "{{.Name}}", "--filter", label).stdout.split())
+
+
+def guests(network: str) -> list[str]:
+    """The containers that are in a network."""
+    return run("network", "inspect", "--format", "{{range .Containers}}{{.Name}} {{end}}", network).stdout.split()
+
+
+# --- whose are the volumes?
+
+
+def owner_note() -> str:
+    """An empty volume whose label is the folder that the other volumes belong to: a volume's own cannot be changed."""
+    return f"{slug()}_owner"
+
+
+def owner() -> str:
+    """The folder of the project whose data the volumes hold, "" where nothing says it."""
+    return run("volume", "inspect", "--format", '{{index .Labels "folder"}}', owner_note()).stdout.strip()
+
+
+def claim() -> None:
+    """Note that the volumes are this folder's. Of two at once the first makes the note, and refuse_other_owner is for both."""
+    if owner() != str(PROJECT):
+        refuse_other_owner()
+        run("volume", "rm", owner_note())
+        run("volume", "create", "--label", f"folder={PROJECT}", owner_note())
+        refuse_other_owner()
+
+
+def refuse_other_owner() -> None:
+    """Problem where containers or volumes of this name are those of a project in another folder, which is still there."""
+    labels = [container["Config"]["Labels"] for container in containers()]
+    for folder in {*(found.get("com.docker.compose.project.working_dir", "") for found in labels), owner()}:
+        if folder and _is_project_elsewhere(folder):
+            rename = "another name in the first lines of docker-compose.yml (name:, image:), then: make up"
+            raise Problem(f'The project in {folder} has the name "{slug()}", its servers and its data', rename)
