@@ -158,7 +158,7 @@ def test_a_full_server_tells_who_writes_and_lives_on(key):
             for number in range(3):
                 put(f"{key}_{number}", np.zeros(2**18))
         with pytest.raises(redis.OutOfMemoryError, match="REDIS_MEMORY in .env .*make up"):
-            queue().enqueue("lib.jobs.queue")  # through a pipeline
+            queue().enqueue("lib.probes.add", 1, 2)  # through a pipeline
     finally:
         client.config_set("maxmemory", limit)
         client.delete(*(f"{key}_{number}" for number in range(3)))
