@@ -100,7 +100,6 @@ def test_a_notebook_of_the_launcher_is_the_journals_next(walk):
     (made,) = set(journal(walk.project)) - set(before)
     assert re.fullmatch(rf"\d{{8}}-{len(before) + 1}-Untitled\.ipynb", made)
     walk.page.get_by_role("heading", name="Untitled").wait_for()
-    walk.picture("new-notebook")
     walk.open("ipynb/README.md")
     walk.page.locator(".jp-MarkdownViewer").get_by_role("link", name="Untitled").wait_for()
     for folder in ("", "ipynb", "data"):
@@ -139,7 +138,6 @@ def test_a_terminal_has_what_kernels_have(walk):
     if walk.project.kind == "docker":
         psql = typed("(cd .. && make psql)")
         assert "inside a container" in psql and "terminal of the machine itself" in psql and "install" not in psql
-    walk.picture("terminal")
 
 
 def test_idle_kernels_end_after_a_day_and_busy_ones_do_not(project):
