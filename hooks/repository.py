@@ -7,6 +7,7 @@ from pathlib import Path
 from hooks.outcome import Outcome
 
 MESSAGE = "Generate the project with dsproj"
+INIT = "git init --quiet --initial-branch=main"  # harmless where there is a repository
 
 
 def commit(project):
@@ -85,15 +86,13 @@ def identity(repo):
 
 
 def introduction(answers):
-    """The commands that tell git who the user is."""
+    """The commands that tell git who the user is; in this repository alone where there is no home folder."""
     name, email = answers.get("author_name") or "Your Name", answers.get("author_email") or "you@example.org"
-    return [
-        f"git config --global user.name {shlex.quote(name)}",
-        f"git config --global user.email {shlex.quote(email)}",
-    ]
+    scope = "git config --global" if os.access(os.path.expanduser("~"), os.W_OK) else "git config"
+    return [INIT, f"{scope} user.name {shlex.quote(name)}", f"{scope} user.email {shlex.quote(email)}"]
 
 
 def by_hand(*first):
     """The command that does what this step does, wherever it has stopped; `first` are commands that go before."""
-    made = ["git init --quiet --initial-branch=main", "git config include.path ../.dsproj/gitconfig", "git add --all"]
+    made = [INIT, "git config include.path ../.dsproj/gitconfig", "git add --all"]
     return " && ".join([*first, *made, f'git commit -m "{MESSAGE}"'])

@@ -2,11 +2,14 @@
 
 import gzip
 import http.server
+import io
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 import threading
 import zipfile
 from types import SimpleNamespace
@@ -18,6 +21,7 @@ from conftest import ROOT, checked, command
 sys.path.insert(0, str(ROOT / "template" / ".dsproj"))
 
 from dsproj import names, sets  # noqa: E402
+from dsproj.database import data_files  # noqa: E402
 from dsproj.database.explain import Attempt  # noqa: E402
 from dsproj.database.sqlfile import Step  # noqa: E402
 from dsproj.errors import Problem  # noqa: E402
@@ -397,6 +401,56 @@ def test_no_room_on_the_disk_is_said_before_anything_is_fetched(project, archive
     with pytest.raises(Problem, match="data/ has no room: the file needs [67] MB more"):
         project.add(f"{archive.link}/crops.csv")
     assert files(project) == []
+
+
+# --- what is no table ----------------------------------------------------------------------------------------------------
+
+
+def packed(kind):
+    """The bytes of a file that people hand over by mistake, or that was damaged on its way."""
+    written = io.BytesIO()
+    if kind == "tar":
+        with tarfile.open(fileobj=written, mode="w:gz") as file:
+            file.add(__file__, "crops.csv")
+        return written.getvalue()
+    if "workbook" in kind:
+        with zipfile.ZipFile(written, "w") as file:
+            file.writestr("[Content_Types].xml", "<Types/>")
+            file.writestr("xl/workbook.xml", "<workbook/>")
+        return written.getvalue()[: -40 if "cut" in kind else None]
+    if kind == "bz2":
+        return b"BZh9" + b"\xff" * 300
+    return gzip.compress(CONTENT)[:5000] + b"\0\xff\x13" * 20
+
+
+@pytest.mark.parametrize(
+    "kind, message",
+    [("tar", "a tar archive: unpack it"), ("workbook", "save the sheet as CSV"), ("cut workbook", "save the sheet as CSV"),
+     ("bz2", "damaged or cut off"), ("gz", "damaged or cut off")],
+)  # fmt: skip
+def test_what_is_no_table_or_damaged_is_said_as_what_it_is(tmp_path, kind, message):
+    (tmp_path / "x").write_bytes(packed(kind))
+    with pytest.raises(Problem, match=message), data_files.unpacked(tmp_path / "x") as file:
+        data_files.check_start(file.read(1000))
+        while file.read(1 << 16):
+            pass
+
+
+@pytest.mark.parametrize("content", [b"1,2\n" * 5_000_000, b"\0" * 50_000_000, b"1" * 50_000_000])
+def test_a_file_of_one_to_a_thousand_takes_neither_memory_nor_the_disk(tmp_path, monkeypatch, content):
+    if os.geteuid():
+        pytest.skip("a disk of 8 MB needs root")
+    infer = pytest.importorskip("dsproj.kernel.schema").infer
+    (tmp_path / "bomb.csv.gz").write_bytes(gzip.compress(b"a,b\n" + content))
+    (tmp_path / "small").mkdir()
+    checked("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path / "small")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "small"))
+    try:
+        with pytest.raises(Problem, match="no room in .*small|NUL bytes|a row longer than 8 MB|line 2 has 1 value"):
+            infer(tmp_path / "bomb.csv.gz", "bomb", tmp_path / "bomb.sql")
+        assert list((tmp_path / "small").iterdir()) == [] and not (tmp_path / "bomb.sql").exists()
+    finally:
+        checked("umount", tmp_path / "small")
 
 
 # --- a clone -----------------------------------------------------------------------------------------------------------

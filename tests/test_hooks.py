@@ -299,6 +299,14 @@ def test_without_identity_everything_is_there_but_the_commit(project, git_home):
     assert len(checked("git", "log", "--format=%h", cwd=made.path).splitlines()) == 1
 
 
+def test_without_a_home_folder_the_identity_is_the_projects(project, git_home, monkeypatch):
+    monkeypatch.setenv("HOME", "/nonexistent")
+    made = project()
+    outcome = repository.commit(made)
+    assert "git knows no name" in outcome.why and "--global" not in outcome.command
+    assert finished(made, outcome)
+
+
 def test_never_a_repository_inside_another(project, git_home, tmp_path):
     checked("git", "init", "--quiet", tmp_path)
     made = project()

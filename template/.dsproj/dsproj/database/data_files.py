@@ -18,6 +18,8 @@ from dsproj.errors import Problem
 PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 ZSTANDARD, ZIP = b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 DAMAGED = "the packed file is damaged or cut off"
+OFFICE = "this is an Excel workbook or another Office document: save the sheet as CSV"
+OF_OFFICE = (b"[Content_Types].xml", b"mimetypeapplication/")  # name of the first member, with what it holds
 LOGIN = "perhaps an error or a login page instead of the file"
 PANDAS = "write it as CSV, for example with pandas"
 # What people hand over by mistake, by its first bytes; of text in small letters, after any blanks.
@@ -43,10 +45,12 @@ def unpacked(path: Path | str) -> Iterator[IO[bytes]]:
     """The file, open for reading bytes; .gz, .bz2, .xz, .zst and .zip with one member unpacked, by what they hold."""
     with contextlib.ExitStack() as stack:
         file: Any = stack.enter_context(open(path, "rb"))
-        start = file.read(16)
+        start = file.read(100)
         file.seek(0)
         try:
             if start.startswith(ZIP):
+                if any(name in start for name in OF_OFFICE):  # said of one that is cut off too
+                    raise Problem(OFFICE)
                 file = stack.enter_context(only_member(stack.enter_context(zipfile.ZipFile(file))))
             elif start.startswith(ZSTANDARD):
                 file = stack.enter_context(zstandard(path))
@@ -55,6 +59,10 @@ def unpacked(path: Path | str) -> Iterator[IO[bytes]]:
             yield file
         except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile) as error:
             raise Problem(f"{DAMAGED}: {error}") from None
+        except OSError as error:
+            if error.errno is None:  # bz2's word for damaged
+                raise Problem(f"{DAMAGED}: {error}") from None
+            raise
 
 
 def only_member(archive: zipfile.ZipFile) -> IO[bytes]:
@@ -62,7 +70,7 @@ def only_member(archive: zipfile.ZipFile) -> IO[bytes]:
     names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
     names = [name for name in names if name.rpartition("/")[2] not in OF_SYSTEM]
     if "[Content_Types].xml" in names or "mimetype" in names:
-        raise Problem("this is an Excel or Office document: save the sheet as CSV")
+        raise Problem(OFFICE)
     if len(names) != 1:
         listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
         raise Problem(f"the zip archive holds {len(names)} files, not one: {listed}")
@@ -108,6 +116,8 @@ def check_start(start: bytes) -> None:
     """Raise a Problem where the first bytes (unpacked) are of something else than a table as text."""
     if not start.strip():
         raise Problem("the file is empty")
+    if start[257:262] == b"ustar":
+        raise Problem("this is a tar archive: unpack it")
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
     for message, magics in NO_TABLE.items():
         if start.startswith(magics) or text.startswith(magics):

@@ -20,7 +20,8 @@ def drop(engine: Engine, report: Report, table: str, force: bool) -> None:
     """
     known = {each.table: each for each in data_sets()}
     if table not in known:
-        raise Problem(f"DROP={table}: there is no such data set; there are: {', '.join(known) or 'none'}", "make seed")
+        names = ", ".join(known) or "none"
+        raise Problem(f"DROP={table}: there is no such data set; there are: {names}", "make dataset DROP=<one of them>")
     engine.start("this_postgres", report=report)
     if loaded := [entry for entry in ledger(engine) if entry[0] == table]:
         confirm(

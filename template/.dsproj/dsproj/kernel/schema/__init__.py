@@ -2,6 +2,8 @@
 
 # The whole file is read, every value of it; DuckDB does the counting. The result is a start, to be read and edited.
 
+import errno
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,12 @@ def infer(path: Path, table: str, sql_path: Path, force: bool = False, **options
         raise Problem(f"{error.filename}: there is no such file") from None
     except ImportError as error:
         raise Problem(f"{error.name} is missing: run this where docker/jupyter/requirements.txt is installed") from None
-    except (Problem, OSError) as error:
+    except OSError as error:
+        full = (
+            f"no room in {tempfile.gettempdir()}, where its rows are written to find their types (TMPDIR names another)"
+        )
+        why = full if error.errno == errno.ENOSPC else error
+        raise Problem(f"data/{column_types.shown(path.name, 120)}: {why}") from None
+    except Problem as error:
         raise Problem(f"data/{column_types.shown(path.name, 120)}: {error}") from None
     return f"{sqltext.account(found)}\n{sql_path} is written: read it and mend what it got wrong"

@@ -1,6 +1,8 @@
 """Read a file: how it is written, the type of each of its columns, and what that asks of the normaliser and of COPY."""
 
+import errno
 import re
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from dsproj.names import column_names
 
 MOST_COLUMNS = 1600  # of a PostgreSQL table
 IN_MEMORY = 32 << 20  # bytes of a file whose values are kept in memory while they are examined
+ROOM = 50_000_000  # bytes that a large file, unpacked, leaves free on the disk
 MEMORY = "200MB"  # for DuckDB; it goes to the disk with what takes more
 
 
@@ -70,7 +73,10 @@ def examine(found: Reading) -> None:
             source = Path(folder) / "rows.csv"
             options = normalise.options([*source_options(found.dialect), str(found.path)])
             with open(source, "wb") as file:
-                file.writelines(normalise.normalised(options))
+                for block in normalise.normalised(options):
+                    file.write(block)
+                    if file.tell() > ROOM > shutil.disk_usage(folder).free:
+                        raise OSError(errno.ENOSPC, "full")
         place = f"{folder}/values.duckdb" if source.stat().st_size > IN_MEMORY else ":memory:"
         config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": folder, "preserve_insertion_order": "false"}
         try:
