@@ -4,6 +4,7 @@ import gzip
 import http.server
 import io
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -228,6 +229,28 @@ def test_make_hands_over_what_was_typed(project, tmp_path):
     (project.path / ".env").write_text("ENGINE=docker\n")
     subprocess.run(words, cwd=project.path, env=environment, check=True)
     assert (project.path / "seen").read_text() == f"{source}|t|"
+    assert not (project.path / "owned").exists()
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        'Price in $USD: what is "it"?',
+        "`touch owned`",
+        "$(touch owned)",
+        "$(shell touch owned)",
+        "'; touch owned; '",
+        "a\\b #c",
+    ],
+)
+def test_no_variable_of_make_is_shell_code(project, tmp_path, typed):
+    variables = re.search(r"^VARIABLES := (.*)$", (project.path / "Makefile").read_text(), re.M)[1].split()
+    assert {"NAME", "FILE", "S", "N", "DROP", "CMD"} <= set(variables)
+    shown = "\n".join(f'printf "%s\\n" "$DSPROJ_{name}"' for name in variables)
+    (tmp_path / "fake").write_text(f"#!/bin/sh\n{shown}\n")
+    (tmp_path / "fake").chmod(0o755)
+    words = ["make", "notebook", f"PYTHON3={tmp_path}/fake", *(f"{name}={typed}" for name in variables)]
+    assert checked(*words, cwd=project.path).splitlines() == [typed] * len(variables)
     assert not (project.path / "owned").exists()
 
 

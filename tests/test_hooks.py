@@ -344,6 +344,24 @@ def test_a_private_file_stays_private_and_out_of_git(project, git_home, tmp_path
     assert checked("git", "status", "--porcelain", cwd=made.path) == ""
 
 
+@pytest.mark.parametrize("mask", [0o077, 0o000])
+def test_whatever_the_umask_secrets_are_private_and_all_else_is_committed(project, git_home, mask):
+    before = os.umask(mask)
+    try:
+        made = project()
+        environment.make(made)
+        dataset.bring(made)
+        outcome = repository.commit(made)
+    finally:
+        os.umask(before)
+    assert outcome.complete and "left out" not in outcome.text, outcome
+    for name in (".env", "config/jupyter.env"):
+        assert stat.S_IMODE((made.path / name).stat().st_mode) == 0o600
+    tracked = checked("git", "ls-files", "--stage", cwd=made.path)
+    assert "data/" in tracked and {line.split()[0] for line in tracked.splitlines()} == {"100644", "100755"}
+    assert checked("git", "status", "--porcelain", cwd=made.path) == ""
+
+
 def test_output_of_notebooks_does_not_reach_git(project, git_home):
     made = project()
     repository.commit(made)
