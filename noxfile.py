@@ -73,7 +73,13 @@ def stack(session):
 def drill(session):
     """Kill, interrupt and edit at random, as often as trust in it takes: about two hours."""
     install(session, "test")
-    for name, times in [("seed", "20"), ("drill", "5"), ("update_property", "200"), ("database_values", "20")]:
+    for name, times in [
+        ("seed", "20"),
+        ("drill", "5"),
+        ("update_property", "200"),
+        ("database_values", "20"),
+        ("stack", "1"),
+    ]:
         environment = {"DSPROJ_DRILL": times, "DSPROJ_CORPUS": "all"}
         session.run("pytest", f"tests/test_{name}.py", *session.posargs, env=environment)
 
