@@ -44,7 +44,7 @@ def away_once(item, path):
     with open(path, "a") as calls:
         print(item, file=calls)
     with open(path) as calls:
-        if item == 2 and calls.read().split().count("2") == 1:
+        if item == 3 and calls.read().split().count("3") == 1:
             raise ConnectionError("not there yet")
     return item
 

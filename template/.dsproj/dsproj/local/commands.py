@@ -36,8 +36,9 @@ def up(report: Report, *services: str) -> None:
 def down(report: Report) -> bool:
     """Stop everything; False where nothing ran."""
     not_from_inside()
+    known = processes.leftovers()  # what a job started may not be recognized later, without the worker above it
     stopped = supervision.stop_all(report)
-    processes.end_leftovers(report)
+    processes.end_leftovers(report, known)
     return stopped
 
 

@@ -6,7 +6,8 @@
 import contextlib
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import psutil
 
@@ -28,6 +29,9 @@ def leftovers() -> dict[psutil.Process, str]:
                 found[process] = variables.get("DSPROJ_SERVICE", "?")
             elif process.cwd() == str(POSTGRES) and POSTGRES.exists():
                 found[process] = "this_postgres"
+    for process, owner in list(found.items()):
+        with contextlib.suppress(psutil.Error):  # what a job started may have an environment of its own
+            found |= {child: owner for child in process.children(recursive=True) if child.pid not in mine} | found
     return found
 
 
@@ -55,9 +59,9 @@ def end(processes: Collection[psutil.Process], patience: float = 60) -> None:
     psutil.wait_procs(alive, timeout=5)
 
 
-def end_leftovers(report: Report) -> None:
-    """End whatever is left of this stack, supervisord included; what uses the stores goes before them."""
-    if left := leftovers():
+def end_leftovers(report: Report, known: Mapping[psutil.Process, str] = MappingProxyType({})) -> None:
+    """End whatever is left of this stack, supervisord included, and of these; what uses the stores goes before them."""
+    if left := {process: owner for process, owner in known.items() if process.is_running()} | leftovers():
         report.done("stack", f"ending {len(left)} processes that were left behind; a job may take up to a minute")
         end([process for process, owner in left.items() if owner not in STORES])
         end([process for process, owner in left.items() if owner in STORES])
