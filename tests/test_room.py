@@ -31,21 +31,10 @@ ALLOWED = {
     "database": ({COMMON, "database"}, {"psycopg2", "compression", "backports"}),
     "kernel": (
         {COMMON, "database", "kernel"},
-        {
-            "IPython",
-            "bson",
-            "duckdb",
-            "jupyter_server",
-            "numpy",
-            "pandas",
-            "psycopg2",
-            "pyarrow",
-            "pymongo",
-            "redis",
-            "rq",
-            "rq_dashboard",
-            "tqdm",
-        },
+        set(
+            "IPython bson duckdb jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy pandas psycopg2 pyarrow "
+            "pymongo redis rq rq_dashboard tqdm".split()
+        ),
     ),
     "local": (
         {COMMON, "host", "database", "kernel.health", "local"},
@@ -53,7 +42,7 @@ ALLOWED = {
     ),
 }
 # Which of the kernels' packages are the image's own; the others have to stand in its requirements.
-OF_IMAGE = {"IPython", "jupyter_server", "numpy", "pandas"}
+OF_IMAGE = set("IPython jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy pandas".split())
 PACKAGES = {"bson": "pymongo", "psycopg2": "psycopg2-binary", "rq_dashboard": "rq-dashboard", "secantus": "secantusdb"}
 
 # One exception class, and those that the author of a notebook may want to catch.

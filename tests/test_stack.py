@@ -1,13 +1,21 @@
 """Daily life with a generated project: the same for Docker and for the local stack."""
 
+import html
 import json
 import os
+import re
+import signal
 import stat
+import subprocess
 import sys
+import time
+from urllib.parse import quote
 
+import nbformat
 import pytest
 import requests
-from conftest import PREFIX, ROOT, checked, command
+from conftest import PREFIX, ROOT, checked, command, wait_for
+from nbformat.v4 import new_code_cell, new_notebook
 from stacks import BOTH, IDENTITY, SERVICES, DockerStack
 
 JOB = """
@@ -127,6 +135,149 @@ def test_every_notebook_runs_twice_and_git_sees_nothing(project):
     assert dotted - known <= {".git", ".env", ".local"}
 
 
+def notebook(project, name, *cells):
+    """A notebook in the journal; a cell that starts with a comment `# tag` has that tag."""
+    made = [new_code_cell(cell, metadata={"tags": re.findall(r"^# ([a-z-]+)$", cell, re.M)}) for cell in cells]
+    nbformat.write(new_notebook(cells=made), project.path / "ipynb" / f"{name}.ipynb")
+
+
+@pytest.fixture
+def hostile(project):
+    """Beside the project's five notebooks: such as run, and such as cannot."""
+    odd = "20300101-1-Odd 'name', \"quotes\" & #50% 'é"
+    notebook(
+        project, odd, "# parameters\nyear: int = 2024\ntitle = 'a'", "", "from lib import postgres\nprint(title, year)"
+    )
+    notebook(project, "20300101-2-Fails", "1", "x = 2\nraise ValueError('no\\n\\n such thing\\nthird')", "3")
+    notebook(project, "20300101-10-Dies", "import os", "os.kill(os.getpid(), 9)")
+    notebook(project, "20300101-9-Changes", "import time\nprint('took 0.1 s')", "open('../given').read()")
+    (project.path / "ipynb" / "20300101-11-Broken.ipynb").write_text("{ not JSON")
+    (project.path / "given").write_text("before")
+    yield odd
+    for path in [*(project.path / "ipynb").glob("2030*"), project.path / "given"]:
+        path.unlink()
+
+
+def test_run(project, hostile):
+    done = command("make", "run", "NB=20300101", cwd=project.path)
+    assert done.returncode and "Traceback" not in done.printed, done.printed
+    said = [re.sub(r" +\(\d+\.\d s\)$|20300101-", "", line) for line in done.stdout.splitlines()]
+    failed = [
+        "2-Fails FAILED cell 2, line 2 (raise ValueError('no\\n\\n such thing\\nthird')): ValueError: no such thing",
+        "9-Changes ok",
+        "10-Dies FAILED cell 2 (os.kill(os.getpid(), 9)): the kernel died, as a rule for want of memory",
+        "11-Broken FAILED is no notebook: Notebook does not appear to be JSON: '{ not JSON'",
+    ]
+    assert [" ".join(line.split()) for line in said] == [
+        f"{hostile.partition('-')[2]} ok",
+        *failed,
+        "run executed copies are in reports/runs/",
+    ]
+    assert "3 of 5 notebooks failed; what came out of all others is there" in done.stderr
+    assert "outputs" in (project.path / "reports/runs/20300101-2-Fails.ipynb").read_text()
+
+    path = project.path / "ipynb" / f"{hostile}.ipynb"
+    before = path.read_bytes()
+    # A value is data: the shell's words in it are not run, neither are Python's.
+    project.make("run", f"NB={path}", "SET=year=2000 title='$(touch mine) \"; 1/0; `touch mine`'")
+    copies = [
+        nbformat.read(copy, as_version=4) for copy in (project.path / "reports/runs").glob(f"{hostile} year=2000*")
+    ]
+    assert [cell.outputs[0].text for cell in copies[0].cells if cell.get("outputs")] == [
+        '$(touch mine) "; 1/0; `touch mine` 2000\n'
+    ]
+    assert path.read_bytes() == before and not (project.path / "mine").exists()
+
+    for words, what in [
+        (["NB=7"], "NB=7: no such notebook; there are: "),
+        (["NB=odd", "SET=yaer=1"], f"SET: no parameter yaer; {hostile} has year, title\n"),
+        (["NB=/etc/passwd"], "etc/passwd: no such notebook"),
+    ]:
+        done = command("make", "run", *words, cwd=project.path)
+        assert done.returncode and what in done.stderr and done.stdout == "", done.printed
+    assert "reports" not in project.git("status", "--porcelain")
+
+
+def test_report(project, hostile):
+    def page(name="index"):
+        return (project.path / "reports" / f"{name}.html").read_text()
+
+    done = command("make", "report", cwd=project.path)
+    assert done.returncode and done.stdout.count(" ok ") == 7, done.printed
+    assert "reports/index.html" in done.stdout and "3 of 10 notebooks failed; what came" in done.stderr
+    names = sorted(path.stem for path in (project.path / "ipynb").glob("*.ipynb"))
+    order = re.findall(r"[> ](\d{8}-\d+-[^<]*)<", page())
+    assert [html.unescape(name)[9:].partition("-")[0] for name in order[5:]] == ["1", "2", "9", "10", "11"]
+    assert sorted(map(html.unescape, order)) == names
+    assert (
+        page().count('class="failed"') == 3
+        and "cell 2, line 2" in page()
+        and "changed" not in page().partition("</style>")[2]
+    )
+    for name in (name for name in names if "Broken" not in name):
+        assert f'href="journal/{quote(name)}.html"' in page()
+        # Nothing has to be fetched to see it, and what is not there is not asked for.
+        assert not re.findall(r'<(?:script|img|link)[^>]*(?:src|href)="(?!data:)', page(f"journal/{name}")), name
+    assert "data:image/png;base64" in page(f"journal/{names[0]}") and ".html" in page(f"journal/{names[0]}")
+    assert "ValueError" in page("journal/20300101-2-Fails")
+
+    kept = project.path.parent / "kept"
+    kept.mkdir()
+    moved = [path.rename(kept / path.name) for path in (project.path / "ipynb").glob("*") if "Changes" not in path.name]
+    notebook(project, "20300101-9-Changes", "# parameters\nprint('took 7.25 s')", "open('../given').read()", "4")
+    first = command("make", "report", cwd=project.path)
+    (project.path / "given").write_text("after")
+    second = command("make", "report", cwd=project.path)
+    for path in moved:
+        path.rename(project.path / "ipynb" / path.name)
+    assert first.returncode == 0 and "changed in cell" in first.stdout, first.printed
+    assert second.returncode == 0 and "ok, changed in cell 2 " in second.stdout, second.printed
+    assert re.search(r'changed in cell <a href="journal/20300101-9-Changes.html#cell-id=\w+">2</a></span>', page())
+
+
+EACH_BAR = """
+import glob, json
+cells = json.load(open(glob.glob("ipynb/*-5-*.ipynb")[0]))["cells"]
+source = "".join(next(cell["source"] for cell in cells if cell["id"] == "plot"))
+import matplotlib.pyplot as plt
+one_by_one, queued, one_statement, rows = 299, 1.7, 1.0, 32561
+exec(source.partition("\\n\\n")[0] + "\\n" + source.partition("\\n\\n")[2].partition("\\n\\n")[0].partition("\\ncur.")[0])
+print([bool(bar.get_window_extent().height / left.get_window_extent().height > 0.1) for bar in bars])
+"""
+
+
+def test_the_plot_of_the_last_notebook_shows_every_bar(project):
+    assert project.python(EACH_BAR).strip() == "[True, True, True]"
+
+
+def test_a_run_ends_with_who_waits_for_it(project):
+    path, beat = project.path / "ipynb" / "20300101-1-Waits.ipynb", project.path / "beat"
+    source = "import time\nfor n in range(900):\n    open('../beat', 'w').write(str(n))\n    time.sleep(0.1)"
+    notebook(project, path.stem, source)
+    words, how = [sys.executable, ".dsproj", "run", "NB=waits"], {"stderr": subprocess.PIPE, "text": True}
+    how |= {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # which a shell's & has ignored
+    try:
+        for name in ("SIGINT", "SIGKILL"):
+            with subprocess.Popen(words, cwd=project.path, start_new_session=True, **how) as process:
+                wait_for(beat.exists, what="the first beat")
+                os.killpg(process.pid, signal.Signals[name])
+                said = process.stderr.read()
+            whole = "Interrupted: the notebook that ran is stopped, and what is not whole is not kept.\n"
+            assert process.returncode and said == (whole if name == "SIGINT" else "")
+
+            def still():
+                beat.unlink(missing_ok=True)
+                time.sleep(0.5)
+                return not beat.exists()
+
+            wait_for(still, 20, "the end of the kernel")
+    finally:
+        path.unlink()
+    assert not [
+        found for found in (project.path / "reports").rglob("*") if "Waits" in found.name or ".part" in found.name
+    ]
+
+
 def test_projects_own_tests_and_lint_pass(project):
     assert "passed" in project.make("test")
     assert "All checks passed" in project.make("check")
@@ -138,7 +289,13 @@ def test_down_and_up_keep_the_data(project, expected_rows):
     project.python("from lib.cache import put; put('mine', 42)")
     project.make("down")
     assert project.states() == {}
-    for target in ("psql", "test", "backup", "url", "logs", "shell", "exec CMD=true", "scale N=1", "restore FILE=x"):
+    for target in (
+        "psql",
+        *"test backup run report url logs shell".split(),
+        "exec CMD=true",
+        "scale N=1",
+        "restore FILE=x",
+    ):
         done = command("make", *target.split(), cwd=project.path, timeout=30)
         assert done.returncode and "To finish: make up" in done.printed, (target, done.printed)
         assert any(words in done.printed for words in ("not running", "Nothing runs", "does not run")), done.printed
@@ -152,7 +309,7 @@ def test_down_and_up_keep_the_data(project, expected_rows):
 
 def test_make_targets(project):
     listed = project.make()
-    targets = "help up down ps logs url psql shell exec seed dataset notebook scale test check update backup restore upgrade-postgres destroy".split()
+    targets = "help up down ps logs url psql shell exec seed dataset notebook run report scale test check update backup restore upgrade-postgres destroy".split()
     assert [line.split()[1] for line in listed.splitlines()] == targets
     assert "this_worker" in project.make("ps")
     assert "README.md?token=" in project.make("url")

@@ -89,6 +89,23 @@ def _notebook(report: Screen, given: Given) -> None:
     print(f"{path.parent.name}/{path.name}")
 
 
+def _notebooks(report: Screen, given: Given, what: str = "run") -> None:
+    """Run notebooks where kernels run, for as long as this process lives: it holds an end of their pipe."""
+    from subprocess import PIPE
+
+    from dsproj.settings import PROJECT
+
+    notebook = given.get("NB", "")
+    if os.path.isfile(notebook):  # it has another place in a container
+        notebook = os.path.relpath(os.path.realpath(notebook), PROJECT)
+    words = [notebook, given.get("SET", "")] if what == "run" else []
+    how: Any = {"report": report, "stdin": PIPE, "start_new_session": True}
+    try:
+        _engine(*STORES).call("this_jupyter", "dsproj.kernel.run", what, *words, **how)
+    except KeyboardInterrupt:
+        raise Problem("Interrupted: the notebook that ran is stopped, and what is not whole is not kept.") from None
+
+
 def _scale(report: Screen, given: Given) -> None:
     from dsproj.settings import MOST_WORKERS
 
@@ -144,6 +161,8 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
         _dataset,
     ),
     "notebook": ('a notebook of today: make notebook NAME="Encode target"', _notebook),
+    "run": ('notebooks from top to bottom, all or some: make run [NB=3] [SET="year=2025"]', _notebooks),
+    "report": ("all results as pages: reports/index.html", lambda report, given: _notebooks(report, given, "report")),
     "scale": ("run N workers: make scale N=4", _scale),
     "test": (
         "the project's tests, inside the running stack",
