@@ -157,7 +157,7 @@ def check_manifest(manifest: Any) -> Manifest:
         check_fields(entry, f"{name} in manifest.json", store=str, sha256=str)
         if entry["store"] == "postgres":
             check_fields(entry, f"{name} in manifest.json", database=str)
-    return manifest  # type: ignore[no-any-return]
+    return manifest
 
 
 def check_fields(found: Any, where: str, **kinds: type) -> None:
