@@ -138,6 +138,7 @@ def remove_stack(slug):
         found = checked("docker", *kind, "--filter", label).split()
         if found:
             checked("docker", *remove, *found)
+    command("docker", "volume", "rm", "-f", f"{slug}_owner")
     command("docker", "image", "rm", "-f", f"{slug}-jupyter", f"{slug}-postgres")
 
 
