@@ -762,23 +762,27 @@ def small_disk(tmp_path):
 def test_a_full_disk_says_how_much_is_needed_and_with_that_all_is_there_again(make, project, small_disk):
     other = make(small_disk / "project")
     borrow_environment(project, other)
-    other.stack("up")
-    other.query("CREATE TABLE numbers AS SELECT generate_series(1, 100000) AS n")
-    filler = small_disk / "filler"
-    with contextlib.suppress(OSError), open(filler, "wb") as file:
-        while True:
-            file.write(b"0" * 2**20)
-    with contextlib.suppress(psycopg2.Error):
-        other.query("INSERT INTO numbers SELECT generate_series(100001, 5000000)")
-    other.stack("down", succeed=None)
-    for freed in (0, 20):
-        os.truncate(filler, max(0, filler.stat().st_size - freed * 2**20))
-        said = other.stack("up", succeed=False)
-        assert "The disk is full" in said and "need 64 MB to start" in said and "make room, then: make up" in said, said
-    os.truncate(filler, filler.stat().st_size - 50 * 2**20)
-    other.stack("up")
-    assert other.healthy() and other.query("SELECT count(*), max(n) FROM numbers") == [(100000, 100000)]
-    other.stack("down")
+    try:
+        other.stack("up")
+        other.query("CREATE TABLE numbers AS SELECT generate_series(1, 100000) AS n")
+        filler = small_disk / "filler"
+        with contextlib.suppress(OSError), open(filler, "wb") as file:
+            while True:
+                file.write(b"0" * 2**20)
+        with contextlib.suppress(psycopg2.Error):
+            other.query("INSERT INTO numbers SELECT generate_series(100001, 5000000)")
+        other.stack("down", succeed=None)
+        for freed in (0, 20):
+            os.truncate(filler, max(0, filler.stat().st_size - freed * 2**20))
+            said = other.stack("up", succeed=False)
+            assert (
+                "The disk is full" in said and "need 64 MB to start" in said and "make room, then: make up" in said
+            ), said
+        os.truncate(filler, filler.stat().st_size - 50 * 2**20)
+        other.stack("up")
+        assert other.healthy() and other.query("SELECT count(*), max(n) FROM numbers") == [(100000, 100000)]
+    finally:
+        other.stack("down", succeed=None)
 
 
 # Other users
