@@ -27,6 +27,7 @@ from dsproj.database.explain import Attempt  # noqa: E402
 from dsproj.database.sqlfile import Step  # noqa: E402
 from dsproj.errors import Problem  # noqa: E402
 from dsproj.host import datasets, download  # noqa: E402
+from dsproj.kernel.schema import infer  # noqa: E402
 from dsproj.report import Report  # noqa: E402
 
 CONTENT = b"".join(b"%d,%d\n" % (number, number * 7) for number in range(500_000))
@@ -463,7 +464,6 @@ def test_what_is_no_table_or_damaged_is_said_as_what_it_is(tmp_path, kind, messa
 def test_a_file_of_one_to_a_thousand_takes_neither_memory_nor_the_disk(tmp_path, monkeypatch, content):
     if os.geteuid():
         pytest.skip("a disk of 8 MB needs root")
-    infer = pytest.importorskip("dsproj.kernel.schema").infer
     (tmp_path / "bomb.csv.gz").write_bytes(gzip.compress(b"a,b\n" + content))
     (tmp_path / "small").mkdir()
     checked("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path / "small")
