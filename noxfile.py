@@ -79,6 +79,7 @@ def drill(session):
         ("update_property", "200"),
         ("database_values", "20"),
         ("stack", "1"),
+        ("first_layout", "1"),
     ]:
         environment = {"DSPROJ_DRILL": times, "DSPROJ_CORPUS": "all"}
         session.run("pytest", f"tests/test_{name}.py", *session.posargs, env=environment)

@@ -188,7 +188,8 @@ def compare(project, fresh):
 
     def tree(path):
         names = (str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
-        return {name: (path / name).read_text() for name in names if not re.match(r"\.git/|\.env$|ipynb/", name)}
+        made_once = r"\.git/|\.env$|config/jupyter\.env$|ipynb/"
+        return {name: (path / name).read_text() for name in names if not re.match(made_once, name)}
 
     one, other = tree(project.path), tree(fresh.path)
     assert one.keys() == other.keys()

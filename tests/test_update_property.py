@@ -203,7 +203,7 @@ def test_no_line_of_the_users_is_lost(ground, mine, theirs, options):
     assert (tree.count("\n<<<<<<< ") > 0) <= ("CONFLICT" in report)
     assert not list(ground.project.rglob("*.rej"))
     assert untouchable(ground.project) == before
-    for path in (ground.project / "ipynb").iterdir():
+    for path in (ground.project / "ipynb").glob("*.ipynb"):
         nbformat.validate(json.loads(path.read_text(encoding="utf-8")))
     assert head == ground.git("rev-parse", "main", cwd=ground.project)
 

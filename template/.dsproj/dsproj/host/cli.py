@@ -19,7 +19,8 @@ NO = ("", "0", "no", "false")  # FORCE=0 is no force
 
 
 WORK = "this_jupyter"  # where notebooks run, and what a person types for them
-STORES = ("this_postgres", "this_redis")  # what nearly all that a person runs there speaks to
+DATABASE = ("this_postgres",)  # what nearly all that a person runs there speaks to
+STORES = (*DATABASE, "this_redis")
 
 
 def _engine(*needed: str, made: bool = False) -> Any:
@@ -50,7 +51,8 @@ def _up(report: Screen, given: Given) -> None:
 
 
 def _url(report: Screen, given: Given) -> None:
-    _engine(WORK)
+    if not _host("engine").chosen().is_inside():  # a terminal of JupyterLab: it runs
+        _engine(WORK)
     _links()
 
 
@@ -67,7 +69,7 @@ def _ps(report: Screen, given: Given) -> None:
 def _exec(report: Screen, given: Given) -> None:
     if not given.get("CMD", "").strip():
         raise Problem("Which command?", 'make exec CMD="python -V"')
-    _engine(*STORES).replace(WORK, "bash", "-c", given["CMD"])
+    _engine(*DATABASE).replace(WORK, "bash", "-c", given["CMD"])
 
 
 def _seed(report: Screen, given: Given) -> None:
@@ -137,7 +139,7 @@ def _help(report: Screen, given: Given) -> None:
         print(f"  make {name:<17} {text}")
 
 
-def _inside(*words: str, needed: tuple[str, ...] = STORES) -> Callable[[Screen, Given], None]:
+def _inside(*words: str, needed: tuple[str, ...] = DATABASE) -> Callable[[Screen, Given], None]:
     """Becomes a program that runs where the notebooks run."""
     return lambda report, given: _engine(*needed).replace(WORK, *words)
 
@@ -166,7 +168,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
     "scale": ("run N workers: make scale N=4", _scale),
     "test": (
         "the project's tests, inside the running stack",
-        _inside("python", "-m", "pytest", "tests"),
+        _inside("python", "-m", "pytest", "tests", needed=STORES),
     ),
     "check": ("lint the code", _inside("python", "-m", "ruff", "check", needed=())),
     "update": ("what the template has learnt since; DRY_RUN=1 shows the difference, and changes nothing", _update),
@@ -198,7 +200,7 @@ def _run(name: str, words: list[str], report: Screen) -> None:
     if name not in COMMANDS:
         raise Problem(f"There is no command {name}", "make help")
     if name == "exec" and words and "=" not in words[0]:
-        _engine(*STORES).replace(WORK, *words)
+        _engine(*DATABASE).replace(WORK, *words)
     COMMANDS[name][1](report, _read(words))
 
 

@@ -149,6 +149,9 @@ class Docker(Engine):
 
     # --- run something in the stack
 
+    def is_inside(self) -> bool:
+        return program.is_inside()
+
     def command(self, service: str, *words: str, variables: Mapping[str, str] | None = None) -> list[str]:
         options = [word for name, value in (variables or {}).items() for word in ("--env", f"{name}={value}")]
         return ["docker", "compose", "exec", "-T", *options, service, *words]

@@ -17,10 +17,15 @@ OLDEST_COMPOSE = (2, 24)
 INSTEAD = "or without Docker: ENGINE=local in .env, then: make up"
 
 
+def is_inside() -> bool:
+    """Is this a container of the stack?"""
+    return os.environ.get("PGHOST") == "this_postgres" and not shutil.which("docker")
+
+
 def trouble() -> Problem | None:
     """Why no Docker engine with Compose can be used here; None where one can."""
     start = f"start Docker, then: make up; {INSTEAD}"
-    if os.environ.get("PGHOST") == "this_postgres" and not shutil.which("docker"):
+    if is_inside():
         here = "This terminal is inside a container, from which Docker cannot be asked"
         return Problem(here, "the same command in a terminal of the machine itself, in the project's folder")
     if not shutil.which("docker"):

@@ -120,6 +120,10 @@ class Engine(ABC):
     def once(self, *words: str) -> list[str]:
         """The command line that runs `words` where kernels run, whether the stack is up or not."""
 
+    def is_inside(self) -> bool:
+        """Does this process run where JupyterLab does, from which the engine cannot be asked?"""
+        return False
+
     def need(self, *services: str) -> None:
         """Problem where one of these services does not run."""
         running = {state.service for state in self.states() if state.running}
