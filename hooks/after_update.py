@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -33,24 +34,25 @@ def changes() -> dict[str, str]:
     return {entry[3:].removeprefix(prefix): entry[:2] for entry in entries if entry}
 
 
-def report() -> list[str]:
-    """The lines for the user."""
+def report() -> Iterator[str]:
+    """The lines for the user, what needs their hands first."""
     changed = changes()
     if not changed:
-        return ["Nothing has changed: the project is as the template would have it."]
-    lines = ["The template's changes are in your working tree, not committed. To see them: git status, git diff"]
+        yield "Nothing has changed: the project is as the template would have it."
+        return
+    yield "The template's changes are in your working tree, not committed. To see them: git status, git diff"
     unmerged = sorted(path for path, state in changed.items() if "U" in state or state in ("AA", "DD"))
     for path in unmerged:
-        lines.append(
+        yield (
             settle(path)
             or f"CONFLICT in {path}: your lines and the template's stand between <<<<<<< and >>>>>>>; "
             f"edit it, then: git add {shlex.quote(path)}"
         )
     for path in sorted(path for path in changed if path.endswith(".rej")):
-        lines.append(f"CONFLICT: {path} holds lines of yours that found no place; put them in, then delete it")
-    lines += removals(sorted(path for path, state in changed.items() if "D" in state and path not in unmerged))
-    lines += [*settings(), *infrastructure(changed)]
-    return lines
+        yield f"CONFLICT: {path} holds lines of yours that found no place; put them in, then delete it"
+    yield from removals(sorted(path for path, state in changed.items() if "D" in state and path not in unmerged))
+    yield from settings()
+    yield from infrastructure(changed)
 
 
 def removals(gone: list[str]) -> list[str]:
@@ -106,13 +108,14 @@ def infrastructure(changed: dict[str, str]) -> list[str]:
 
 
 def main() -> None:
+    lines = [""]
     try:
-        lines = report()
+        for line in report():
+            lines.append(line)
     except Exception as error:  # whatever it is, the update itself has been done
-        lines = [
-            f"What has changed could not be told ({type(error).__name__}: {error}); to see it: git status, git diff"
-        ]
-    print("\n".join(["", *lines]), file=sys.stderr, flush=True)
+        why = f"{type(error).__name__}: {error}"
+        lines.append(f"What else has changed could not be told ({why}); to see it: git status, git diff")
+    print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
