@@ -531,6 +531,7 @@ def test_a_copy_with_its_state_does_not_touch_the_original(project, tmp_path):
     file = "FILE=" + next(line.split(",")[0] for line in saved.splitlines() if line.startswith("backups/"))
     for words in (["backup"], ["restore", file, "FORCE=1"], ["test"], ["psql"]):
         assert "To finish: make up" in copy.run(".dsproj", *words, succeed=False)
+    assert "All checks passed" in copy.run(".dsproj", "check")  # which asks no server
     assert "nothing runs" in copy.stack("down")
     assert project.query("SELECT count(*) FROM adult") == [(ROWS,)]
 

@@ -91,6 +91,22 @@ def test_a_wrong_value_is_named(settings, text, name, message, monkeypatch):
         getattr(settings.Settings(settings.parse(text)), name)
 
 
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("512m", 2**29), ("1.5g", 3 * 2**29), ("2GiB", 2**31), (" 64 MB ", 2**26), ("1024", 1024), ("", 2**30)],
+)
+def test_an_amount_of_memory_is_read_as_docker_reads_it(settings, text, amount):
+    assert settings.Settings({"REDIS_MEMORY": text}).memory("REDIS_MEMORY", default="1g") == amount
+
+
+@pytest.mark.parametrize("text", ["much", "1x", "-1g", "1,5g"])
+def test_what_is_no_amount_of_memory_is_said(settings, text):
+    with pytest.raises(
+        settings.Problem, match=f"REDIS_MEMORY={text} is not an amount of memory; write it as 512m or 2g"
+    ):
+        settings.Settings({"REDIS_MEMORY": text}).memory("REDIS_MEMORY", default="1g")
+
+
 def test_a_changed_value_leaves_every_other_line_as_it_is(settings, tmp_path):
     path = tmp_path / ".env"
     path.write_text("# mine\nexport WORKERS=1\nA='x y' # z\n")

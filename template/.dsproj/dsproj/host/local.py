@@ -21,7 +21,6 @@ from dsproj.host.engine import Engine, State, told
 from dsproj.host.places import (
     LOGS,
     MARKER,
-    PORTS,
     POSTGRES,
     PYTHON,
     RUN,
@@ -32,7 +31,6 @@ from dsproj.host.places import (
     listed,
     process_names,
 )
-from dsproj.host.ports import port_is_free
 from dsproj.report import Report
 
 DATA = ("postgres", "redis", "mongo", "jupyter", "logs", "run", "home", "postgres.new")
@@ -181,17 +179,8 @@ class Local(Engine):
     def command(self, service: str, *words: str, variables: Mapping[str, str] | None = None) -> list[str]:
         if not PYTHON.exists():
             raise Problem("The local stack is not installed yet", again())
-        self._need_own_stores()
         pairs = [f"{name}={value}" for name, value in (variables or {}).items()]
         return [*(["env", *pairs] if pairs else []), *words]
-
-    def _need_own_stores(self) -> None:
-        """Problem where a port of this project's stores answers for another one: in a copied folder, say."""
-        stores = [name for name in ("this_postgres", "this_redis") if not port_is_free(self.settings.port(PORTS[name]))]
-        if foreign := [name for name in stores if name not in self._running()]:
-            ports = ", ".join(str(self.settings.port(PORTS[name])) for name in foreign)
-            what = f"{', '.join(foreign)}: not running; what answers at port {ports} is not this project's"
-            raise Problem(f"{what} (is this folder a copy?)", again())
 
     def variables(self, service: str) -> dict[str, str]:
         return (shared.for_stores if service == "this_postgres" else shared.for_work)(self.settings)

@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,31 +79,35 @@ def find_uv(variables: Mapping[str, str]) -> str | None:
     return str(own) if own.exists() else None
 
 
-def run(command: list[str], variables: Mapping[str, str]) -> None:
-    """Run an installer; where nobody watches a terminal, it is silent unless it fails."""
-    streams: dict[str, Any] = {} if sys.stderr.isatty() else {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    done = subprocess.run(command, env=variables, cwd=PROJECT, text=True, **streams)
-    if done.returncode:
-        lines = (done.stdout or "").strip().splitlines()[-8:]
+def run(command: list[str], variables: Mapping[str, str], report: Report) -> None:
+    """Run an installer, each line of it passed on; where it fails, a Problem with the last ones."""
+    last: deque[str] = deque(maxlen=8)
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, env=variables, cwd=PROJECT, text=True, errors="replace", **streams) as process:
+        for line in process.stdout or ():
+            if line := line.strip():
+                last.append(line)
+                report.doing(line)
+    if process.returncode:
         what = f"{Path(command[0]).name} could not install local/requirements.txt:"
-        raise Problem(what, again(), lines or ["(see above)"])
+        raise Problem(what, again(), list(last))
 
 
-def build_with_uv(uv: str, variables: Mapping[str, str]) -> None:
+def build_with_uv(uv: str, variables: Mapping[str, str], report: Report) -> None:
     variables = {"UV_SYSTEM_CERTS": "1", **pip_settings(variables)}
     if not PYTHON.exists():
         shutil.rmtree(VENV, ignore_errors=True)
         options = ["--quiet", "--no-project", "--relocatable", "--python", base_python()]
-        run([uv, "venv", *options, str(VENV)], variables)
-    run([uv, "pip", "install", "--python", str(PYTHON), "--requirement", str(REQUIREMENTS[0])], variables)
+        run([uv, "venv", *options, str(VENV)], variables, report)
+    run([uv, "pip", "install", "--python", str(PYTHON), "--requirement", str(REQUIREMENTS[0])], variables, report)
 
 
-def build_with_pip(variables: Mapping[str, str]) -> None:
+def build_with_pip(variables: Mapping[str, str], report: Report) -> None:
     variables = {**variables, "PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     shutil.rmtree(VENV, ignore_errors=True)
     try:
-        run([base_python(), "-m", "venv", str(VENV)], variables)
-        run([str(PYTHON), "-m", "pip", "install", "--requirement", str(REQUIREMENTS[0])], variables)
+        run([base_python(), "-m", "venv", str(VENV)], variables, report)
+        run([str(PYTHON), "-m", "pip", "install", "--requirement", str(REQUIREMENTS[0])], variables, report)
     except Problem as problem:
         hint = "Python's venv and pip are needed, for example: apt-get install python3-venv (or install uv)"
         raise Problem(problem.what, f"{hint}; then: {again()}", problem.log) from None
@@ -122,9 +127,9 @@ def ensure(report: Report) -> None:
     installer = "uv" if uv else "pip"
     report.done("environment", f"installing local/requirements.txt with {installer}; it takes a while the first time")
     if uv:
-        build_with_uv(uv, variables)
+        build_with_uv(uv, variables, report)
     else:
-        build_with_pip(variables)
+        build_with_pip(variables, report)
     # Written last: an installation that was interrupted is taken up again.
     replace_text(STAMP, json.dumps({"requirements": wanted(), "folder": str(VENV)}))
     report.done("environment", "ready", watch.seconds)
