@@ -154,7 +154,7 @@ from lib.textbook import nothing
 start = time.perf_counter()
 jobs = enqueue_ranges(nothing, "bench", 100)
 wait(jobs)
-print(json.dumps((time.perf_counter() - start) / len(jobs)))
+print(json.dumps((time.perf_counter() - start) / len(wait(jobs))))
 """
 
 

@@ -116,10 +116,31 @@ def test_modules_that_the_user_lists_are_allowed(monkeypatch):
         allowed.resolve("mathematics.sqrt")
 
 
-def test_a_job_of_rqs_plain_queue_names_the_cure(worker):
-    job = Queue(connection=queue().connection).enqueue("lib.probes.root", 4)
+def test_jobs_of_rqs_plain_queue_are_done(worker):
+    """The literature's way. They are pickled, and what they return comes back by pickle."""
+    plain = Queue(connection=queue().connection)
+    todo = [plain.enqueue(probes.root, number) for number in (4, 9)]
+    assert wait(todo, timeout=60) == [2.0, 3.0]
+    assert todo[0].return_value(refresh=True) == 2.0
+    stranger = plain.enqueue("os.system", "touch opened")
+    with pytest.raises(JobsFailed, match="not defined in lib/"):
+        wait([stranger], timeout=60)
+    assert not Path("opened").exists()
+    for job in [*todo, stranger]:
+        job.delete()
+
+
+class Opens:
+    def __reduce__(self):
+        return open, ("opened", "w")
+
+
+@pytest.mark.parametrize("argument", [Opens(), np.int64(4)])
+def test_a_pickle_of_more_than_values_names_the_cure(argument, worker):
+    job = Queue(connection=queue().connection).enqueue("lib.probes.root", argument)
     with pytest.raises(JobsFailed, match=r"by pickle.*lib\.jobs import queue"):
         wait([job], timeout=60)
+    assert not Path("opened").exists()
     assert job.latest_result().exc_string.startswith(
         "rq.exceptions.DeserializationError: This job was enqueued by pickle"
     )
@@ -201,6 +222,17 @@ def test_each_item_has_its_result_in_order(worker):
     assert len(todo) == 100
     assert enqueue_each(probes.digits, numbers, kwargs={"base": 7})[-1] == todo[-1]
     assert wait(todo, timeout=60) == [number % 7 for number in numbers]
+
+
+def test_many_ranges_are_shared_out_among_jobs(table, worker):
+    con, cur = connect_to_postgres()
+    cur.execute(f"TRUNCATE {table}")
+    cur.execute(f"INSERT INTO {table} SELECT generate_series(1, 500)")
+    con.commit()
+    todo = enqueue_ranges(probes.add, table, 2)
+    assert len(todo) <= 100
+    assert enqueue_ranges(probes.add, table, 2)[-1] == todo[-1]
+    assert wait(todo, timeout=60) == [2 * first + 1 for first in range(1, 500, 2)]
 
 
 def test_failures_and_results_are_by_item(worker):

@@ -9,6 +9,7 @@ import json
 import pkgutil
 import random
 import re
+import reprlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -16,12 +17,12 @@ from typing import Any
 from psycopg2 import sql
 from rq import Queue, Retry
 from rq.job import Job, JobStatus
-from rq.serializers import JSONSerializer
 
 from dsproj.kernel import allowed
 from dsproj.kernel.allowed import EACH
 from dsproj.kernel.connection import Cursor, identifier, transaction
 from dsproj.kernel.redis_client import connect_to_redis
+from dsproj.kernel.serializer import Serializer
 
 JOB_TIMEOUT = 600  # seconds that one job may take
 RESULT_TTL = 24 * 3600  # seconds that its result is kept
@@ -45,7 +46,7 @@ class JobQueue(Queue):
 
 def queue(name: str = "default") -> Queue:
     """Return the RQ queue `name`. Its jobs are JSON, and functions of lib/."""
-    return JobQueue(name, connection=connect_to_redis(), serializer=JSONSerializer, default_timeout=JOB_TIMEOUT)
+    return JobQueue(name, connection=connect_to_redis(), serializer=Serializer, default_timeout=JOB_TIMEOUT)
 
 
 def enqueue_ranges(
@@ -61,8 +62,9 @@ def enqueue_ranges(
     Give a `size` where a row takes longer than SQL: a job may take `job_timeout` seconds. A job whose worker or server
     fails is tried up to four times, some 2, 5 and 10 s apart; one with a mistake in its code fails at once.
 
-    Returns the list of jobs, one a range, none for an empty table. Calling this again while they are queued or running
-    returns the same jobs, not twice the work; those that have ended are run afresh.
+    Returns the list of jobs, none for an empty table: one a range, or 100 that share out more ranges than that. Calling
+    this again while they are queued or running returns the same jobs, not twice the work; those that have ended are run
+    afresh.
 
     Raises ValueError for a size below 1, TypeError for a function that a worker cannot import or call this way
     (one from a notebook cell) and for arguments that are not JSON, LookupError for a table without an integer `_id`.
@@ -73,8 +75,10 @@ def enqueue_ranges(
     _check_function(function, ("first_id", "last_id"), kwargs)
     if not (ranges := _key_ranges(table, size)):
         return []
-    name = f"{function.__module__}.{function.__qualname__}"
-    digest = hashlib.sha256(json.dumps([name, table, kwargs], sort_keys=True).encode()).hexdigest()[:8]
+    if len(ranges) > CHUNKS:
+        return _share_out(function, ranges, kwargs, job_timeout, spread=True)
+    name = _name(function)
+    digest = _digest(name, table, kwargs)
     prefix = re.sub("[^A-Za-z0-9]+", "_", f"{function.__name__}_{table}")
     wanted = {f"{prefix}-{first}-{last}-{digest}": (first, last) for first, last in ranges}
     return _enqueue(function, wanted, kwargs, job_timeout)
@@ -95,12 +99,22 @@ def enqueue_each(
     items = items.tolist() if hasattr(items, "tolist") else list(items)
     kwargs = dict(kwargs or {})
     _check_function(function, ("item",), kwargs)
+    return _share_out(function, items, kwargs, job_timeout)
+
+
+def _share_out(
+    function: Callable[..., Any],
+    items: list[Any],
+    kwargs: dict[str, Any],
+    job_timeout: int,
+    spread: bool = False,
+) -> list[Job]:
+    """At most CHUNKS jobs that call `function(item, **kwargs)` for all items; with `spread`, `function(*item, …)`."""
+    name = _name(function)
     try:
-        text = json.dumps([items, kwargs], allow_nan=False, sort_keys=True)
+        digest = _digest(name, items, kwargs, spread)
     except (TypeError, ValueError) as error:
         raise TypeError(f"items of jobs must be JSON: {error}") from None
-    name = f"{function.__module__}.{function.__qualname__}"
-    digest = hashlib.sha256(f"{name}{text}".encode()).hexdigest()[:8]
     size = -(-len(items) // CHUNKS) or 1
     wanted = {
         f"{function.__name__}-{start}-{start + size - 1}-{digest}": (
@@ -108,10 +122,19 @@ def enqueue_each(
             items[start : start + size],
             kwargs,
             job_timeout,
+            spread,
         )
         for start in range(0, len(items), size)
     }
     return _enqueue(EACH, wanted, {}, job_timeout * size) if wanted else []
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def _digest(*what: Any) -> str:
+    return hashlib.sha256(json.dumps(what, allow_nan=False, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _enqueue(
@@ -120,7 +143,7 @@ def _enqueue(
     """The jobs of these ids, each with its arguments: those that are under way, and for the rest new ones."""
     default = queue()
     times: dict[str, Any] = {"timeout": job_timeout, "result_ttl": RESULT_TTL, "failure_ttl": FAILURE_TTL}
-    known = Job.fetch_many(list(wanted), default.connection, serializer=JSONSerializer)
+    known = Job.fetch_many(list(wanted), default.connection, serializer=Serializer)
     jobs = {job.id: job for job in known if job and job.get_status(refresh=False) in UNDER_WAY}
     # One transaction: either all of it is queued, or nothing.
     with default.connection.pipeline() as pipeline:
@@ -130,13 +153,23 @@ def _enqueue(
                 job.execution_registry.cleanup(time.time() + 3600)
                 job.delete(pipeline=pipeline, remove_from_queue=False)  # else its old result would linger
         new = [
-            Queue.prepare_data(function, args=args, kwargs=kwargs, job_id=job_id, retry=_retry(), **times)
+            Queue.prepare_data(
+                function, args=args, kwargs=kwargs, job_id=job_id, retry=_retry(), description=_words(args), **times
+            )
             for job_id, args in wanted.items()
             if job_id not in jobs
         ]
         jobs |= {job.id: job for job in default.enqueue_many(new, pipeline=pipeline)}
         pipeline.execute()
     return [jobs[job_id] for job_id in wanted]
+
+
+def _words(args: Sequence[Any]) -> str | None:
+    """What the dashboard calls a job that has items; None is RQ's own choice, the call."""
+    if len(args) < 3:
+        return None
+    name, items = args[:2]
+    return f"{name}, {len(items):,} items from {reprlib.repr(items[0])}" if items[1:] else f"{name}({items[0]!r:.100})"
 
 
 def _retry() -> Retry:

@@ -4,8 +4,9 @@ import os
 from typing import Any
 
 from rq import Worker
-from rq.serializers import JSONSerializer
 from rq_dashboard import cli, web
+
+from dsproj.kernel.serializer import Serializer
 
 # Another name under which a browser may ask, behind a proxy say: MONITOR_HOSTS=jobs.example.org in config/jupyter.env.
 HOSTS = {"127.0.0.1", "localhost", "[::1]", *os.environ.get("MONITOR_HOSTS", "").replace(",", " ").split()}
@@ -16,7 +17,7 @@ class JsonWorker(Worker):
 
     @classmethod
     def all(cls, *words: Any, serializer: Any = None, **options: Any) -> list[Worker]:
-        return Worker.all(*words, serializer=serializer or JSONSerializer, **options)
+        return Worker.all(*words, serializer=serializer or Serializer, **options)
 
 
 def refuse_other_hosts() -> tuple[str, int] | None:
@@ -32,5 +33,6 @@ def refuse_other_hosts() -> tuple[str, int] | None:
 
 if __name__ == "__main__":
     web.Worker = JsonWorker
+    cli.JSONSerializer = Serializer  # which --json takes
     web.blueprint.before_app_request(refuse_other_hosts)
     cli.main()

@@ -8,7 +8,7 @@ from types import TracebackType
 from dsproj.settings import PROJECT
 
 MACHINERY = {"__main__", "dsproj", "importlib", "rq"}  # whose frames at the head of a traceback tell a user nothing
-FRAME = re.compile(r'^ +File "(.+)", line (\d+)(, in \S+)?\n(?: +(.+)\n)?', re.M)
+FRAME = re.compile(r'^ +File "(.+)", line (\d+)(, in \S+)?\n(?: +(?! |File ")(.+)\n)?', re.M)
 
 
 def users_frames(frames: TracebackType | None) -> TracebackType | None:
@@ -31,3 +31,9 @@ def in_short(story: str) -> str:
             lines = [f"{path.relative_to(PROJECT)}, line {number}{function}: {code}"]
     last = [line for line in story.rstrip().splitlines() if line and not line.startswith(" ")]
     return "\n".join([*lines, *last[-1:]])
+
+
+def of_reload() -> str:
+    """In one line, why an edited module of lib/ cannot be loaded; to be called where the error is handled."""
+    place, _, error = in_short(traceback.format_exc()).rpartition("\n")
+    return f"{place}: {error}. Until it is mended, what it was before goes on".removeprefix(": ")

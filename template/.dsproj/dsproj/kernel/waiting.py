@@ -13,11 +13,11 @@ from rq.exceptions import DeserializationError
 from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job, JobStatus
 from rq.results import Result
-from rq.serializers import JSONSerializer
 
 from dsproj.kernel import stories
 from dsproj.kernel.allowed import EACH
 from dsproj.kernel.bar import bar as new_bar
+from dsproj.kernel.serializer import Serializer
 
 NO_WORKER_AFTER = 30  # seconds without any worker before wait() gives up; a restart takes less
 NO_REDIS_AFTER = 60  # seconds that wait() rides out a Redis that is away
@@ -30,8 +30,8 @@ State: TypeAlias = JobStatus | str | None  # None: Redis does not know the job
 
 
 class JobsFailed(RuntimeError):
-    """Some jobs failed for good; the message tells of the first. ids: of those jobs; failures: {item: traceback}, for
-    jobs not of `enqueue_each` {id: traceback}; results: as `wait` returns them, with None for a failure."""
+    """Some jobs failed for good; the message tells of the first. ids: of those jobs; failures: {item: traceback}, where a
+    job has no items {id: traceback}; results: as `wait` returns them, with None for a failure."""
 
     def __init__(self, ids: list[str], message: str, failures: dict[Hashable, str], results: list[Any]) -> None:
         super().__init__(message)
@@ -84,7 +84,7 @@ def wait(jobs: Iterable[Job], timeout: float | None = None) -> list[Any]:
 
 
 def items_of(job: Job) -> list[Any] | None:
-    """The items of a job of `enqueue_each`; None for any other."""
+    """The items that a job has its share of; None for any other job."""
     with contextlib.suppress(DeserializationError):
         if job.func_name == EACH:
             return list(job.args[1])
@@ -115,7 +115,7 @@ class _Search:
         return states
 
     def _look_for_worker(self, pending: int, now: float) -> None:
-        home = Queue(self.jobs[0].origin, connection=self.jobs[0].connection, serializer=JSONSerializer)
+        home = Queue(self.jobs[0].origin, connection=self.jobs[0].connection, serializer=Serializer)
         if Worker.all(queue=home):
             self.last_worker = now
         elif now - self.last_worker > NO_WORKER_AFTER:
@@ -150,7 +150,7 @@ def _nowhere(jobs: list[Job]) -> set[str]:
     known: set[str] = set()
     connection = jobs[0].connection
     for name in {job.origin for job in jobs}:
-        home = Queue(name, connection=connection, serializer=JSONSerializer)
+        home = Queue(name, connection=connection, serializer=Serializer)
         lists = (home.started_job_registry, home.scheduled_job_registry, home.deferred_job_registry)
         known.update(*(each.get_job_ids(cleanup=False) for each in lists))
         known.update(home.job_ids, IntermediateQueue(home.key, connection).get_job_ids())

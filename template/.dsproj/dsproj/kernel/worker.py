@@ -20,14 +20,15 @@ from typing import Any
 
 import psycopg2
 import redis
+from redis.maint_notifications import MaintNotificationsConfig
 from rq import Queue, Worker, executions, job
 from rq.exceptions import DeserializationError
 from rq.intermediate_queue import IntermediateQueue
 from rq.scheduler import RQScheduler
-from rq.serializers import JSONSerializer
 
 from dsproj.kernel import allowed, family, memory, stories
 from dsproj.kernel.library import Library
+from dsproj.kernel.serializer import PickleWriter, Serializer, is_pickle
 from dsproj.settings import PROJECT
 
 RESULT_LIMIT = 16 * 2**20  # characters of JSON; results stay in Redis, so in memory, for hours
@@ -36,7 +37,9 @@ RESULT_LIMIT = 16 * 2**20  # characters of JSON; results stay in Redis, so in me
 # time is over, and then looks for jobs whose heartbeat is overdue. So one is found 5 + 60 + 15 s after its worker's death.
 TIMES = {"worker_ttl": 30, "maintenance_interval": 14, "job_monitoring_interval": 5}
 
-BY_QUEUE = "Enqueue it by `from lib.jobs import queue; queue().enqueue(function, …)`, the function in lib/."
+BY_QUEUE = (
+    "Give it plain numbers (int of numpy's) and text, by `from lib.jobs import queue; queue().enqueue(function, …)`."
+)
 
 # All names of functions that come from Redis, the job's and its callbacks', are looked up by this.
 job.import_attribute = allowed.resolve
@@ -71,11 +74,15 @@ class Job(job.Job):
         return super().func
 
     def _deserialize_data(self) -> None:
+        if is_pickle(self.data):
+            self.serializer = PickleWriter
         try:
             super()._deserialize_data()
-        except DeserializationError:
-            how = "as RQ's own Queue(connection=…) does, and a worker unpickles nothing that comes from Redis"
-            raise DeserializationError(f"This job was enqueued by pickle, {how}. {BY_QUEUE}") from None
+        except DeserializationError as error:
+            if not is_pickle(self.data):
+                raise
+            why = f"by pickle, with more than values in it ({error.__cause__}), and a worker unpickles no code"
+            raise DeserializationError(f"This job was enqueued {why}. {BY_QUEUE}") from None
 
 
 class ProjectWorker(Worker):
@@ -124,8 +131,10 @@ class ProjectWorker(Worker):
 
 def connect(url: str) -> redis.Redis:
     """A connection to Redis, waited for as long as it takes."""
-    # Each job's process connects anew, and need not look up this package's version each time to tell the server.
-    connection = redis.from_url(url, driver_info=None)
+    # Each job's process connects anew: without this package's version, and the question whether the server is one that
+    # announces its maintenance.
+    plain = {"driver_info": None, "maint_notifications_config": MaintNotificationsConfig(enabled=False)}
+    connection = redis.from_url(url, **plain)
     said = False
     while True:
         try:
@@ -154,7 +163,7 @@ def bury_predecessor(name: str, queue: Queue) -> None:
             connection.zadd(started.key, {execution.composite_key: 1}, xx=True)
             executions.ExecutionRegistry(job_id, connection).remove(execution, connection)
     started.cleanup()
-    if dead := Worker.find_by_key(Worker.redis_worker_namespace_prefix + name, connection, serializer=JSONSerializer):
+    if dead := Worker.find_by_key(Worker.redis_worker_namespace_prefix + name, connection, serializer=Serializer):
         dead.register_death()
     # The lock of one that died while it cleaned up would keep all others from it for a quarter of an hour.
     if 0 < connection.ttl(queue.registry_cleaning_key) < 840:
@@ -182,12 +191,12 @@ def requeue_dequeued(queue: Queue) -> None:
 def main(name: str) -> None:
     family.adopt()
     connection = connect(os.environ["REDIS_URL"])
-    queue = Queue("default", connection=connection, serializer=JSONSerializer, job_class=Job)
+    queue = Queue("default", connection=connection, serializer=Serializer, job_class=Job)
     bury_predecessor(name, queue)
     requeue_dequeued(queue)
-    worker = ProjectWorker([queue], name, connection=connection, serializer=JSONSerializer, **TIMES)
+    worker = ProjectWorker([queue], name, connection=connection, serializer=Serializer, **TIMES)
     # Retries with a pause are the scheduler's work. It has the worker's name too, and so gets its predecessor's lock.
-    worker.scheduler = RQScheduler([queue], connection=connection, serializer=JSONSerializer, name=name)
+    worker.scheduler = RQScheduler([queue], connection=connection, serializer=Serializer, name=name)
     worker.scheduler.acquire_locks(auto_start=True)
     worker.work()
 
