@@ -71,7 +71,7 @@ def stack(session):
 
 @nox.session
 def drill(session):
-    """Kill, interrupt and edit at random, as often as trust in it takes: about two hours."""
+    """Kill, interrupt and edit at random, as often as trust in it takes: about two hours, and one of siege."""
     install(session, "test")
     for name, times in [
         ("seed", "20"),
@@ -80,6 +80,7 @@ def drill(session):
         ("database_values", "20"),
         ("stack", "1"),
         ("first_layout", "1"),
+        ("siege", "30"),
     ]:
         environment = {"DSPROJ_DRILL": times, "DSPROJ_CORPUS": "all"}
         session.run("pytest", f"tests/test_{name}.py", *session.posargs, env=environment)

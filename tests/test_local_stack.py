@@ -772,6 +772,7 @@ def test_a_full_disk_says_how_much_is_needed_and_with_that_all_is_there_again(ma
                 file.write(b"0" * 2**20)
         with contextlib.suppress(psycopg2.Error):
             other.query("INSERT INTO numbers SELECT generate_series(100001, 5000000)")
+        assert "To finish: make room, then: make backup" in other.run(".dsproj", "backup", succeed=False)
         other.stack("down", succeed=None)
         for freed in (0, 20):
             os.truncate(filler, max(0, filler.stat().st_size - freed * 2**20))

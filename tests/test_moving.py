@@ -190,7 +190,13 @@ def test_a_restore_that_cannot_be_done_changes_nothing(stacks, tmp_path):
     assert "could not be restored and is as it was" in said and "newer" in said and "Nothing was changed" in said
     assert project.sql("SELECT * FROM newer") == "2"
     project.sql("DROP VIEW newer")
+    # A data set that is younger than the backup stays, and the ledger goes on to know it.
+    (tmp_path / "younger.csv").write_text("a,b\n1,x\n2,y\n")
+    project.make("dataset", f"SOURCE={tmp_path / 'younger.csv'}")
     project.make("restore", f"FILE={file}", "FORCE=1")
+    assert "younger is loaded already: 2 rows" in project.make("seed")
+    project.make("dataset", "DROP=younger", "FORCE=1")
+    assert project.sql("SELECT to_regclass('younger') IS NULL, to_regclass('dsproj_seed_kept') IS NULL") == "t|t"
     assert project.sql("SELECT * FROM only_mine") == "1"
     assert [path.suffix for path in (project.path / "backups").iterdir()] == [".tar"] * len(
         list((project.path / "backups").iterdir())

@@ -21,6 +21,19 @@ ALTER TABLE dsproj_seed
     ADD COLUMN IF NOT EXISTS seconds numeric;   -- that loading took
 """
 
+# A restore puts the ledger of the backup in the place of this one. What it says of tables that the backup does not have, and
+# that stay, is kept meanwhile, and put back by whatever loads or looks next, should the restore be killed.
+KEEP = "CREATE TABLE dsproj_seed_kept AS TABLE dsproj_seed"
+PUT_BACK = """
+DO $$ BEGIN
+    IF to_regclass('dsproj_seed_kept') IS NOT NULL THEN
+        INSERT INTO dsproj_seed SELECT * FROM dsproj_seed_kept WHERE to_regclass(quote_ident(table_name)) IS NOT NULL
+        ON CONFLICT DO NOTHING;
+        DROP TABLE dsproj_seed_kept;
+    END IF;
+END $$;
+"""
+
 
 class Entry(NamedTuple):
     """One table's line. row_count: rows; sql_sha256 and file_state are None for a line of an early version."""
@@ -42,7 +55,14 @@ COLUMNS = ", ".join(Entry._fields)
 def prepare(connection: Connection) -> None:
     """Have the table, in a transaction of its own: whoever asks it does not wait until a data set is loaded."""
     with connection, connection.cursor() as cursor:
-        cursor.execute(LOCK + TABLE)
+        cursor.execute(LOCK + TABLE + PUT_BACK)
+
+
+def keep(connection: Connection) -> None:
+    """Before a restore; `prepare` is for after it."""
+    prepare(connection)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(KEEP)
 
 
 def entries(cursor: Cursor) -> dict[str, Entry]:

@@ -26,9 +26,10 @@ BLOCK = 256 << 10  # bytes to COPY at a time: a quarter of the pipe, so that the
 # drop TABLE              drops the table, if a seed has made it
 # force [TABLE]           drops the table and loads it again (TABLE may be left out where there is one data set)
 # missing                 the tables that cannot be loaded yet: no data file, or no SQL file
+# keep                    what the ledger says now outlives a restore
 # vacant TABLE            may a new data set have this table name?
 # ledger                  what is loaded: [[table, rows, is it the synthetic sample?], …]
-MODES = ("once", "replace-sample", "add", "drop", "force", "missing", "vacant", "ledger")
+MODES = ("once", "replace-sample", "add", "drop", "force", "missing", "keep", "vacant", "ledger")
 EXISTS = "SELECT to_regclass(quote_ident(%s)) IS NOT NULL"
 VACANT = """
 SELECT CASE WHEN EXISTS (SELECT FROM pg_get_keywords() WHERE word = %(table)s AND catcode IN ('R', 'T'))
@@ -46,7 +47,10 @@ def main(report: Report, mode: str = "once", table: str = "") -> Any:
         server.wait(report)
     try:
         with closing(server.connect()) as connection, connection.cursor() as cursor:
+            if mode == "keep":
+                return ledger.keep(connection)
             if mode == "missing":
+                ledger.prepare(connection)
                 return missing(cursor)
             if mode == "vacant":
                 return check_vacant(cursor, table)

@@ -20,6 +20,7 @@ from typing import IO, Any
 from dsproj.errors import Problem
 from dsproj.files import open_private, private_folder, sha256
 from dsproj.host.confirm import confirm
+from dsproj.host.datasets import loader
 from dsproj.host.engine import Engine
 from dsproj.report import Report
 from dsproj.settings import PROJECT, slug
@@ -74,6 +75,7 @@ def save(engine: Engine, report: Report, stores: Sequence[str] | None = None) ->
     private_folder(BACKUPS)
     name = slug()
     stamp = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    loader(engine, report, "missing")  # puts the ledger in order, if a restore was killed
     with tempfile.TemporaryDirectory(dir=BACKUPS, prefix=".part-") as scratch:
         folder, before = Path(scratch), row_counts(engine)
         files = dump(engine, report, folder, others(engine) if stores is None else stores)
@@ -207,6 +209,7 @@ def restore(engine: Engine, report: Report, file: str, force: bool) -> None:
             what = [f"A restore from {path} (of {manifest['made']}) overwrites what is there of the same name:", *there]
             confirm("\n".join(what), slug(), force)
         done: list[str] = []
+        loader(engine, report, "keep")
         for name, entry in manifest["files"].items():
             try:
                 restore_file(engine, report, folder / name, entry)
@@ -216,6 +219,7 @@ def restore(engine: Engine, report: Report, file: str, force: bool) -> None:
                 raise Problem(f"{entry['store']} could not be restored and is as it was:\n{problem}\n{again}") from None
             done.append(entry.get("database") or entry["store"])
     verify(engine, manifest)
+    loader(engine, report, "missing")
     say("Restored", manifest)
 
 

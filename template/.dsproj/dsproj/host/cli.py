@@ -212,6 +212,8 @@ def main(words: list[str]) -> None:
     try:
         return _run(name, rest, report)
     except Problem as problem:
+        if not problem.cure and os.strerror(errno.ENOSPC) in problem.what:  # of a program, such as pg_dump
+            problem.cure = f"make room, then: make {name}"
         ending = str(problem)
     except KeyboardInterrupt:
         ending = (

@@ -270,6 +270,7 @@ def bring(engine: Engine, report: Report, begun: DataSet, source: str, options: 
             os.replace(target, partial)
             if not is_link(source):
                 forget(partial)
+        problem.cure = problem.cure or ANEW
         raise
     if partial:
         forget(partial)

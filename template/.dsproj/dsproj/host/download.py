@@ -251,7 +251,8 @@ def need_room(partial: Path, size: int) -> None:
     """Problem where the disk has no room for `size` more bytes."""
     free = shutil.disk_usage(partial.parent).free
     if size + RESERVE > free:
-        raise Problem(f"data/ has no room: the file needs {size / 1e6:,.0f} MB more, {free / 1e6:,.0f} MB are free")
+        needs = f"the file needs {size / 1e6:,.0f} MB more, {RESERVE / 1e6:,.0f} MB have to stay free"
+        raise Problem(f"data/ has no room: {needs}, {free / 1e6:,.0f} MB are free")
 
 
 def extract(source: str, member: str, partial: Path) -> None:
