@@ -124,3 +124,12 @@ def test_a_parameter_that_no_notebook_has_is_said_with_those_there_are(journal):
     run.check_parameters(run.find(""), {"year": "1"})
     with pytest.raises(Problem, match="no parameter yaer; zoo has year, title$"):
         run.check_parameters(run.find(""), {"year": "1", "yaer": "1"})
+
+
+def test_a_bar_is_no_result():
+    def made(html):
+        output = nbformat.v4.new_output("display_data", {"text/html": html, "text/plain": "…"})
+        return new_notebook(cells=[new_code_cell("wait(jobs)", id="same", outputs=[output])])
+
+    first, second = (run.results(made(f'<progress value="{n}"></progress> 3 jobs, {n} job/s')) for n in (1, 2))
+    assert first == second and first != run.results(made("<b>3</b>"))

@@ -198,6 +198,29 @@ def test_run(project, hostile):
     assert "reports" not in project.git("status", "--porcelain")
 
 
+def test_run_through_the_queue(project, hostile):
+    for name in ("1-Odd", "9-Changes", "10-Dies", "11-Broken"):
+        next((project.path / "ipynb").glob(f"20300101-{name}*")).unlink()
+    wait = "from lib.jobs import queue, wait\nwait([queue().enqueue('lib.postgres.encode_target', 1)], timeout=60)"
+    notebook(project, "20300101-12-Hands_on", "# parameters\nvalue = 1", wait, "print(value)")
+    done = command("make", "run", "QUEUE=1", "NB=20300101", cwd=project.path)
+    assert done.returncode and done.stderr.splitlines()[:2] == [
+        "There is 1 worker, and a notebook that waits for jobs needs one beside its own",
+        "To finish: make scale N=2",
+    ]
+    project.make("scale", "N=2")
+    try:
+        done = command("make", "run", "QUEUE=1", "NB=20300101", "SET=value='1/0 or worse'", cwd=project.path)
+    finally:
+        project.make("scale", "N=1")
+    assert done.returncode and "1 of 2 notebooks failed" in done.stderr and "Traceback" not in done.printed
+    fails, waits = done.stdout.splitlines()[:2]
+    assert "2-Fails" in fails and "FAILED  cell 2, line 2 (raise ValueError" in fails
+    assert "12-Hands_on" in waits and " ok " in waits
+    copy = nbformat.read(project.path / "reports/runs/20300101-12-Hands_on value=_1_0_or_worse_.ipynb", as_version=4)
+    assert copy.cells[-1].outputs[0].text == "1/0 or worse\n"
+
+
 def test_report(project, hostile):
     def page(name="index"):
         return (project.path / "reports" / f"{name}.html").read_text()

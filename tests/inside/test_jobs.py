@@ -3,10 +3,12 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
+import nbformat
 import numpy as np
 import pytest
 from dsproj.kernel import allowed, jobs, waiting
 from dsproj.kernel import progress as progress_module
+from dsproj.settings import PROJECT
 from lib import probes
 from lib.jobs import JobsFailed, NoWorker, enqueue_each, enqueue_ranges, progress, queue, wait, watch
 from lib.postgres import connect_to_postgres, encode_targets, read_frame
@@ -96,6 +98,21 @@ def test_a_worker_imports_nothing_that_is_not_of_lib(worker):
         job.delete()
     finally:
         Path("stray.py").unlink()
+
+
+def test_a_notebook_in_the_queue_takes_values_and_no_code(worker):
+    path = PROJECT / "ipynb" / "20300101-1-Stranger.ipynb"
+    cell = nbformat.v4.new_code_cell("x = 1", metadata={"tags": ["parameters"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell, nbformat.v4.new_code_cell("print(x)")]), path)
+    try:
+        job = of_stranger(allowed.NOTEBOOK, "ipynb/" + path.name, {"x": "open('opened', 'w')"})
+        assert wait([job], timeout=60) == [""]
+        assert not list(PROJECT.rglob("opened"))
+        outside = of_stranger(allowed.NOTEBOOK, "/etc/passwd", {})
+        with pytest.raises(JobsFailed, match="no such notebook"):
+            wait([outside], timeout=60)
+    finally:
+        path.unlink()
 
 
 def test_callbacks_are_functions_of_lib_too(worker):

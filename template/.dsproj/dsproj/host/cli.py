@@ -92,7 +92,7 @@ def _notebook(report: Screen, given: Given) -> None:
 
 
 def _notebooks(report: Screen, given: Given, what: str = "run") -> None:
-    """Run notebooks where kernels run, for as long as this process lives: it holds an end of their pipe."""
+    """Run notebooks where kernels run, or by the queue. All but the queue's end with this process, which holds their pipe."""
     from subprocess import PIPE
 
     from dsproj.settings import PROJECT
@@ -101,10 +101,14 @@ def _notebooks(report: Screen, given: Given, what: str = "run") -> None:
     if os.path.isfile(notebook):  # it has another place in a container
         notebook = os.path.relpath(os.path.realpath(notebook), PROJECT)
     words = [notebook, given.get("SET", "")] if what == "run" else []
+    if words and given.get("QUEUE", "") not in NO:
+        what = "queue"
     how: Any = {"report": report, "stdin": PIPE, "start_new_session": True}
     try:
         _engine(*STORES).call("this_jupyter", "dsproj.kernel.run", what, *words, **how)
     except KeyboardInterrupt:
+        if what == "queue":
+            raise Problem("Interrupted. The workers go on with the notebooks; the dashboard shows them.") from None
         raise Problem("Interrupted: the notebook that ran is stopped, and what is not whole is not kept.") from None
 
 
@@ -163,7 +167,10 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
         _dataset,
     ),
     "notebook": ('a notebook of today: make notebook NAME="Encode target"', _notebook),
-    "run": ('notebooks from top to bottom, all or some: make run [NB=3] [SET="year=2025"]', _notebooks),
+    "run": (
+        'notebooks from top to bottom, all or some: make run [NB=3] [SET="year=2025"]; by the workers: QUEUE=1',
+        _notebooks,
+    ),
     "report": ("all results as pages: reports/index.html", lambda report, given: _notebooks(report, given, "report")),
     "scale": ("run N workers: make scale N=4", _scale),
     "test": (

@@ -20,7 +20,8 @@ MISTAKES = (*IN_VALUES, *IN_NAMES, DeserializationError, JobTimeoutException)
 
 # These call what their arguments name, and look that up by `resolve` in turn.
 EACH = "dsproj.kernel.each.work"
-OF_ROOM = {EACH}
+NOTEBOOK = "dsproj.kernel.run_queued.work"  # runs a notebook of the project
+OF_ROOM = {EACH, NOTEBOOK}
 
 
 def resolve(name: str) -> Callable[..., Any]:

@@ -202,10 +202,16 @@ def results(notebook: Any) -> dict[str, str]:
         outputs = [] if IGNORED in tags(cell) else cell.outputs
         text = "".join(each.text for each in outputs if each.get("name") == "stdout")
         shown = [each.get("data") or each.get("evalue") for each in outputs if each.output_type != "stream"]
-        shown = [each for each in shown if "application/vnd.jupyter.widget-view+json" not in (each or "")]
+        shown = [each for each in shown if not _is_bar(each)]
         plain = re.sub(VOLATILE, "…", json.dumps([text, shown], sort_keys=True))
         found[cell.get("id", str(number))] = hashlib.sha256(plain.encode()).hexdigest()[:16]
     return found
+
+
+def _is_bar(shown: Any) -> bool:
+    """A bar, as a widget or as bar.py draws it: how long something took, and no result."""
+    kinds = shown if isinstance(shown, dict) else {}
+    return "application/vnd.jupyter.widget-view+json" in kinds or "<progress " in kinds.get("text/html", "")
 
 
 def page(run: Run) -> str:
@@ -255,14 +261,20 @@ def main(report: Report, what: str, wanted: str = "", settings: str = "") -> Non
     paths, given = find(wanted), parse(settings)
     check_parameters(paths, given)
     if what == "report":
-        runs, there = show(paths, report), f"{REPORTS.name}/index.html"
+        failed, there = sum(bool(run.failure) for run in show(paths, report)), f"{REPORTS.name}/index.html"
     else:
-        RUNS.mkdir(parents=True, exist_ok=True)
-        runs = asyncio.run(run_each(paths, given, report, lambda run: keep_copy(run, given)))
         there = f"executed copies are in {RUNS.relative_to(PROJECT)}/"
+        RUNS.mkdir(parents=True, exist_ok=True)
+        if what == "queue":
+            from dsproj.kernel.run_queued import run_all
+
+            failed = run_all(paths, given, report)
+        else:
+            runs = asyncio.run(run_each(paths, given, report, lambda run: keep_copy(run, given)))
+            failed = sum(bool(run.failure) for run in runs)
     report.done(what, there)
-    if failed := sum(bool(run.failure) for run in runs):
-        raise Problem(f"{failed} of {len(runs)} notebooks failed; what came out of all others is there")
+    if failed:
+        raise Problem(f"{failed} of {len(paths)} notebooks failed; what came out of all others is there")
 
 
 if __name__ == "__main__":
