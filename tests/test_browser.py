@@ -164,6 +164,24 @@ def test_run_all_on_the_first_notebook_ends_in_its_plot(walk):
 
 
 @network_changes_allowed
+def test_a_result_of_sql_is_a_grid_that_sorts_and_searches(walk):
+    walk.open_notebook(f"ipynb/{journal(walk.project)[2]}")
+    walk.run_all()
+    grid = walk.page.locator(".dt-container")
+    ages, arrows = grid.locator("tbody tr td:first-child"), grid.get_by_role("button", name="age: Activate")
+    arrows.click()
+    wait_for(lambda: ages.first.inner_text() == "75", what="the youngest first")
+    arrows.click()
+    wait_for(lambda: int(ages.first.inner_text()) > 80, what="the oldest first")
+    grid.get_by_role("searchbox").fill("doctorate")
+    rows = grid.locator("tbody tr")
+    wait_for(lambda: all("Doctorate" in text for text in rows.all_inner_texts()), what="the search")
+    walk.wait_idle()
+    assert not walk.page.locator('.jp-OutputArea-output[data-mime-type$="stderr"]').count()
+    walk.picture("grid")
+
+
+@network_changes_allowed
 def test_a_live_kernel_runs_what_was_edited_in_lib(walk):
     file = walk.project.path / "lib/ages.py"
     file.write_text(ADD_UP.format(how="sum"))

@@ -1,4 +1,4 @@
-"""Run at the start of every kernel (PYTHONSTARTUP): what is edited in lib/ is what the next cell runs; and `%%lib`."""
+"""Run at the start of every kernel (PYTHONSTARTUP): what is edited in lib/ is what the next cell runs; `%%lib` and `%%sql`."""
 
 import sys
 
@@ -35,7 +35,14 @@ if _shell := "IPython" in sys.modules and sys.modules["IPython"].get_ipython():
         elsewhere = line.strip() == "/home/jovyan/work" and not os.path.exists(line.strip())
         return _cd(os.environ.get("PROJECT_ROOT", line) if elsewhere else line)
 
+    def _sql(line, cell, _shell=_shell):
+        """SQL on the project's PostgreSQL, its result shown, and kept where a NAME is given: %%sql [NAME]"""
+        from dsproj.kernel.sql_magic import run
+
+        return run(_shell, line, cell)
+
     _shell.register_magic_function(_lib, "cell", "lib")
+    _shell.register_magic_function(_sql, "cell", "sql")
     _shell.register_magic_function(_cd, "line", "cd")
-    del _autoreload, _cd, _InShort, _lib, logging
+    del _autoreload, _cd, _InShort, _lib, _sql, logging
 del sys, _shell

@@ -35,7 +35,7 @@ KNOWN = PAGES / "results.json"  # {notebook: {cell: digest of its results}}, of 
 PARAMETERS, INJECTED, IGNORED = "parameters", "injected-parameters", "nbval-ignore-output"
 # What differs from run to run and says nothing: times, addresses in memory, made-up ids.
 VOLATILE = (
-    r"\b\d[\d.,]*\s?(?:[nµum]?s|sec(?:ond)?s?|min(?:ute)?s?)\b|\b0x[0-9a-f]{6,}|[0-9a-f]{8}(?:-[0-9a-f]{4,12}){4}"
+    r"\b\d[\d.,]*\s?(?:[nµum]?s|sec(?:ond)?s?|min(?:ute)?s?)\b|\b0x[0-9a-f]{6,}|[0-9a-f]{8}(?:[-_][0-9a-f]{4,12}){4}"
 )
 NUMBER = re.compile(r"(?<=^\d{8}-)\d+(?=-)")  # of the day, in a notebook's name
 
