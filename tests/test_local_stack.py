@@ -487,10 +487,13 @@ def test_foreign_files_where_the_database_should_be_are_kept(make, project, tmp_
     assert (other.path / ".local" / "postgres" / "thesis.txt").read_text() == "mine"
 
 
-def borrow_environment(project, other):
+def borrow_environment(project, other, copied=False):
     """Give a project the environment of another, so that it need not be made again."""
     (other.path / ".local").mkdir(mode=0o700)
-    os.symlink(project.path / ".local" / "venv", other.path / ".local" / "venv")
+    if copied:
+        subprocess.run(["cp", "-al", project.path / ".local" / "venv", other.path / ".local" / "venv"], check=True)
+    else:
+        os.symlink(project.path / ".local" / "venv", other.path / ".local" / "venv")
     stamp = (project.path / ".local" / "installed").read_text()
     (other.path / ".local" / "installed").write_text(stamp.replace(str(project.path), str(other.path)))
 
@@ -850,28 +853,66 @@ def test_an_ordinary_user_starts_from_nothing(make, open_folder):
 @needs_root
 @pytest.mark.index
 def test_a_uid_without_a_name(make, open_folder):
+    """And, with the same data, who is root in a user namespace alone, as in a rootless container: nobody to become there."""
     other = make(open_folder / "project", as_user(4242, 4242, "--clear-groups"), reachable_python())
     subprocess.run(["chown", "-R", "4242:4242", str(other.path)], check=True)
     environment = OUTSIDE | {"HOME": "/nonexistent", "PATH": "/usr/local/bin:/usr/bin:/bin"}
-    other.stack("up", environment=environment, timeout=600)
-    assert (
-        other.stack("run", "psql", "-At", "-c", "SELECT count(*) FROM adult", environment=environment).strip() == "20"
-    )
-    other.stack("down", environment=environment)
+    for more in ([], ["unshare", "--user", "--map-root-user"]):
+        other.prefix += more
+        other.stack("up", environment=environment, timeout=600)
+        counted = other.stack("run", "psql", "-At", "-c", "SELECT count(*) FROM adult", environment=environment)
+        assert counted.strip() == str(ROWS)
+        other.stack("down", environment=environment)
+
+
+DOORS = {
+    "cat /etc/shadow": "FROM",
+    "cat {env}": "FROM",
+    "ls {lib}/../.local/run": "FROM",
+    "tee /root/dsproj-was-here": "TO",
+}
+
+
+def assert_no_door_of_root_is_open(project):
+    """A superuser of the database runs programs as the server's user, who has none of root's files."""
+    said = project.query("CREATE TEMP TABLE t (line text); COPY t FROM PROGRAM 'id -un'; TABLE t")
+    assert said == [(pwd.getpwuid(os.stat(project.path / ".local/postgres").st_uid).pw_name,)] != [("root",)]
+    for command, way in DOORS.items():
+        command = command.format(env=project.path / ".env", lib=project.path / "lib")
+        with pytest.raises(psycopg2.Error, match="program .* failed"):
+            project.query(f"CREATE TEMP TABLE t (line text); COPY t {way} PROGRAM '{command}'")
+    assert not Path("/root/dsproj-was-here").exists()
 
 
 @needs_root
-def test_root_where_user_namespaces_are_forbidden(project, tmp_path):
-    """As in a container without privileges: the database runs as another user, and comes back as before."""
+def test_the_database_of_root_has_none_of_roots_files(project):
+    assert_no_door_of_root_is_open(project)
+    # A data folder from the time when the server was root's.
     project.stack("down")
-    (tmp_path / "unshare").write_text("#!/bin/sh\nexit 1\n")
-    (tmp_path / "unshare").chmod(0o755)
-    project.stack("up", environment=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
-    pid, _ = project.ps()["this_postgres"]
-    assert os.stat(f"/proc/{pid}").st_uid != 0
-    project.stack("down")
+    subprocess.run(["chown", "-R", "root:root", project.path / ".local" / "postgres"], check=True)
     project.stack("up")
     assert project.query("SELECT count(*) FROM adult") == [(ROWS,)]
+    assert_no_door_of_root_is_open(project)
+
+
+@needs_root
+def test_root_in_a_container_without_privileges(make, project, open_folder):
+    """Nothing can be mounted, so the way to the data has to be open; who is somebody else's process cannot be asked."""
+    less = ["setpriv", "--bounding-set=-sys_admin,-sys_ptrace"]
+    other = make(open_folder / "project", less, reachable_python())
+    borrow_environment(project, other, copied=True)
+    open_folder.chmod(0o700)
+    said = other.stack("up", succeed=False)
+    assert "PostgreSQL refuses to run as root" in said and f"To finish: chmod o+x {open_folder}, then: make up" in said
+    open_folder.chmod(0o711)
+    other.stack("up")
+    assert_no_door_of_root_is_open(other)
+    for pid in (*wait_for(lambda: guard(other), LIMIT, "a guard"), supervisord(other)):
+        os.kill(pid, signal.SIGKILL)
+    other.stack("up")
+    assert other.healthy() and other.query("SELECT count(*) FROM adult") == [(ROWS,)]
+    other.stack("down")
+    assert other.processes() == []
 
 
 # Other machines

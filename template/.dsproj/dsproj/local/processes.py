@@ -29,6 +29,13 @@ def leftovers() -> dict[psutil.Process, str]:
                 found[process] = variables.get("DSPROJ_SERVICE", "?")
             elif process.cwd() == str(POSTGRES) and POSTGRES.exists():
                 found[process] = "this_postgres"
+    # In a container root may not look into the processes of others, but the server has noted its own in its folder.
+    with contextlib.suppress(OSError, ValueError, psutil.Error):
+        pid, folder, start = (POSTGRES / "postmaster.pid").read_text().splitlines()[:3]
+        server = psutil.Process(int(pid))
+        is_it = server.name() == "postgres" and server.create_time() < int(start) + 2  # else another has its number now
+        if is_it and folder == str(POSTGRES):  # else this is a copy's note of the original's
+            found[server] = "this_postgres"
     for process, owner in list(found.items()):
         with contextlib.suppress(psutil.Error):  # what a job started may have an environment of its own
             found |= {child: owner for child in process.children(recursive=True) if child.pid not in mine} | found
