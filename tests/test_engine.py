@@ -119,6 +119,23 @@ def test_data_stay_with_their_folder_where_it_is_copied_and_where_env_is_lost(pr
     project.sql("DROP TABLE kept")
 
 
+def test_who_goes_on_with_a_project_of_root_leaves_root_in_the_containers_too(project, ordinary_user):
+    """Whose the files are works in the containers; for root that is said, with the way out, which is gone here."""
+    for printed in (project.printed, project.make("ps")):
+        assert "run as root in their containers" in " ".join(printed.split())
+    project.python("open('/var/lib/jovyan/mine', 'w').close()")
+    project.path = Path(shutil.move(project.path, Path(pwd.getpwnam(ordinary_user).pw_dir, "taken over")))
+    project.make("up", "down")  # root knows that it was moved; the other may not look at where it was
+    checked("chown", "-R", ordinary_user, ".", cwd=project.path)
+    done = as_user(ordinary_user, "make", "up", cwd=project.path, groups=[os.stat("/var/run/docker.sock").st_gid])
+    assert done.returncode == 0 and "NB_UID=4321 in .env" in done.printed, done.printed
+    for service in ("this_jupyter", "this_worker", "this_monitor"):
+        assert project.compose("exec", "-T", service, "id", "-u") == "4321\n"
+    project.python("open('/var/lib/jovyan/mine', 'a').close(); open('ipynb/new.ipynb', 'w').close()")
+    assert (project.path / "ipynb/new.ipynb").owner() == ordinary_user
+    assert "run as root" not in project.make("ps") and set(project.states().values()) == {"healthy"}
+
+
 # --- other people ------------------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from dsproj.errors import Problem
 from dsproj.host import docker_program as program
+from dsproj.host import first_env
 from dsproj.host.engine import KEPT, SERVICES, Engine, State, free_of_lines
 from dsproj.host.ports import move, port_is_free
 from dsproj.report import LINES, Report, Stopwatch
@@ -46,15 +47,35 @@ class Docker(Engine):
     def start(self, *services: str, report: Report) -> None:
         watch = Stopwatch()
         program.claim()
+        leaves_root = self._leave_root(report)
         if not services:
             self._wait_for_seed()
         if wanted := [name for name in BUILT if name in (services or BUILT) and name not in self.is_built]:
             self.compose("--progress=plain", "build", *wanted, report=report, failed="an image could not be built")
             self.is_built.update(wanted)
+        if leaves_root:
+            chown = [
+                "--entrypoint",
+                "chown",
+                "this_jupyter",
+                "-R",
+                f"{self.settings['NB_UID']}:{self.settings['NB_GID']}",
+            ]
+            self.compose("run", "--rm", "--no-deps", "--user=0:0", *chown, "/var/lib/jovyan", report=report)
         alone = ["--no-deps"] if services else []  # a database that lacks a table holds up nothing else
         self._up(*alone, *services, report=report)
         if "this_postgres" not in services:
             self._wait(report, watch, *services)
+
+    def _leave_root(self, report: Report) -> bool:
+        """Does another user go on with what root began? Then NB_UID of .env, and JupyterLab's settings, become theirs."""
+        if self.settings.get("NB_UID") != "0" or not (ids := first_env.owner())[0]:
+            return False
+        uid, gid = ids
+        change({"NB_UID": uid, "NB_GID": gid})
+        self.settings.update(NB_UID=str(uid), NB_GID=str(gid))
+        report.done("settings", f"the project was root's: NB_UID={uid} in .env")
+        return True
 
     def _up(self, *words: str, report: Report) -> None:
         """`docker compose up`. A port that another program holds, or takes on the way, gives way to the next free one."""
@@ -85,6 +106,9 @@ class Docker(Engine):
         missing = [State(name, name) for name in known if name not in {state.service for state in found}]
         order = {name: number for number, name in enumerate(SERVICES)}  # a service of the user's own comes last
         return sorted(found + missing, key=lambda state: (order.get(state.service, len(order)), state.name))
+
+    def notes(self, states: list[State]) -> list[str]:
+        return [first_env.AS_ROOT] if first_env.runs_as_root(self.settings) else []
 
     def logs(self, service: str) -> NoReturn:
         if not program.containers():

@@ -17,7 +17,12 @@ from collections.abc import Mapping
 from dsproj.files import create_private
 from dsproj.host import docker_program
 from dsproj.host.ports import free_port
-from dsproj.settings import PROJECT, answer, asked_engine, read
+from dsproj.settings import PROJECT, Settings, answer, asked_engine, read
+
+AS_ROOT = (
+    "JupyterLab, worker and dashboard run as root in their containers, since the project's files are root's. "
+    "To change that: chown -R NAME .; then NAME types: make up"
+)
 
 
 @dataclasses.dataclass
@@ -27,12 +32,14 @@ class Made:
     fresh: bool = False
     moved: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
     added: list[str] = dataclasses.field(default_factory=list)
+    as_root: bool = False
 
     @property
     def notes(self) -> list[str]:
         """The same as lines for people."""
         lines = [f"port {wanted} is busy: {name}={taken} in .env" for name, (wanted, taken) in self.moved.items()]
-        return lines + ([f".env: added {', '.join(self.added)}"] if self.added else [])
+        lines += [f".env: added {', '.join(self.added)}"] if self.added else []
+        return lines + ([AS_ROOT] if self.as_root else [])
 
 
 def make(engine: str = "") -> Made:
@@ -43,6 +50,7 @@ def make(engine: str = "") -> Made:
         fresh = values(engine, example)
         head = "# Made for this machine; .env.example explains each line. Never in git.\n"
         made.fresh = create_private(path, head + "".join(f"{name}={value}\n" for name, value in fresh.items()))
+        made.as_root = runs_as_root(Settings(fresh))
         for name in ("JUPYTER_PORT", "MONITOR_PORT"):
             if fresh[name] != example[name]:
                 made.moved[name] = (example[name], fresh[name])
@@ -103,6 +111,11 @@ def owner() -> tuple[int, int]:
     if not hasattr(os, "getuid"):  # Windows: Docker Desktop maps all ids to the user
         return 1000, 1000
     return (0, 0) if docker_program.is_rootless() else (os.getuid(), os.getgid())
+
+
+def runs_as_root(settings: Settings) -> bool:
+    """Is who works in the containers root, and not just by the name that a rootless engine gives this user?"""
+    return settings.engine == "docker" and settings.get("NB_UID") == "0" and not docker_program.is_rootless()
 
 
 def use_gitconfig() -> None:
