@@ -1,5 +1,6 @@
 """Data on the move: backup, restore and destroy, on both engines and from one to the other; a clone elsewhere."""
 
+import gzip
 import json
 import os
 import re
@@ -136,13 +137,29 @@ def test_a_round_trip_over_both_engines(stacks, tmp_path):
     assert look(docker) == before
     assert set(docker.states().values()) == {"healthy"}
 
+    # A password that was edited in .env: the stores learn it, and keep what they hold.
+    for project in (docker, local):
+        environment, old = project.path / ".env", project.env
+        environment.write_text(environment.read_text().replace(old["MONGO_PASSWORD"], "it's_mine"))
+        project.make("up")
+        assert look(project) == before
+
 
 def test_a_restore_that_cannot_be_done_changes_nothing(stacks, tmp_path):
     _, project = stacks
     project.sql("CREATE TABLE only_mine AS SELECT 1 AS one")
     file, _ = backup(project)
     assert "FILE=backups/" in refused(project, "restore", "FORCE=1")
-    assert "ls backups/" in refused(project, "restore", "FILE=nothing.tar", "FORCE=1")
+    # What is no backup at all is said in one line, with the way to those that there are.
+    (tmp_path / "empty.tar").touch()
+    (tmp_path / "text.tar").write_text("thesis, chapter 1\n" * 100)
+    shutil.make_archive(tmp_path / "archive", "zip", project.path, "lib")
+    (tmp_path / "cut.tar.gz").write_bytes(gzip.compress(file.read_bytes())[:-200])
+    (tmp_path / "cut.tar").write_bytes(file.read_bytes()[:-2048][:3000])
+    for name in ("nothing.tar", ".", *sorted(path.name for path in tmp_path.iterdir())):
+        said = [line for line in refused(project, "restore", f"FILE={tmp_path / name}", "FORCE=1").splitlines() if line]
+        told = [line for line in said if not line.startswith("make: ")]
+        assert len(told) == 2 and "ls backups/" in told[1] and "Error" not in told[0], (name, said)
 
     damaged = tmp_path / "damaged.tar"
     damaged.write_bytes(file.read_bytes()[: file.stat().st_size // 2])

@@ -12,6 +12,7 @@ import shutil
 import tarfile
 import tempfile
 import time
+import zlib
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,6 +29,7 @@ from dsproj.settings import PROJECT, slug
 BACKUPS = PROJECT / "backups"
 FORMAT = 1
 STORES = "dsproj.kernel.stores"
+THERE = "ls backups/ shows those that there are; then: make restore FILE=backups/…tar"
 # Another session that holds a table, such as a notebook in a transaction, is waited for this long.
 PATIENCE = {"PGOPTIONS": "-c lock_timeout=15s"}
 Manifest = dict[str, Any]
@@ -144,10 +146,12 @@ def unpack(path: Path, folder: Path) -> Manifest:
                     shutil.copyfileobj(source, file)
                 if sha256(folder / name) != entry["sha256"]:
                     raise Problem(f"{path} is damaged: {name} is not what was saved. Nothing was changed.")
-    except (tarfile.TarError, KeyError, ValueError, EOFError, AttributeError) as error:
-        raise Problem(f"{path} is no whole backup ({error}). Nothing was changed.") from None
+    except (tarfile.TarError, EOFError, zlib.error):
+        raise Problem(f"{path} is no whole tar archive, which a backup is. Nothing was changed.", THERE) from None
+    except (KeyError, ValueError, AttributeError) as error:
+        raise Problem(f"{path} is no whole backup ({error}). Nothing was changed.", THERE) from None
     except OSError as error:
-        raise Problem(f"{path}: {error.strerror}. The backups that there are: ls backups/") from None
+        raise Problem(f"{path}: {error.strerror}", THERE) from None
     return manifest
 
 

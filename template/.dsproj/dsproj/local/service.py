@@ -11,6 +11,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from dsproj.database import password
 from dsproj.errors import Problem
 from dsproj.host.places import MARKER, MONGO, PYTHON, REDIS, RUN, marker, service_of
 from dsproj.host.variables import for_stores, for_work
@@ -56,8 +57,8 @@ def this_redis(settings: Settings, name: str) -> Server:
     conf = RUN / "redis.conf"
     conf.touch(mode=0o600)
     memory = settings.memory("REDIS_MEMORY", default="1g") // 4 * 3  # as with Docker
-    port, password = settings.port("REDIS_PORT"), settings["REDIS_PASSWORD"]
-    conf.write_text(REDIS_CONF.format(port=port, password=password, memory=memory))
+    port, word = settings.port("REDIS_PORT"), settings["REDIS_PASSWORD"]
+    conf.write_text(REDIS_CONF.format(port=port, password=word, memory=memory))
     # A relative path, from the folder that holds its data: no quoting.
     return [str(get_binary_path()), "../run/redis.conf"], for_stores(settings), REDIS
 
@@ -67,7 +68,7 @@ def this_mongo(settings: Settings, name: str) -> Server:
     if not find_spec("secantus"):
         raise Problem("SecantusDB has no package for this machine; MongoDB itself comes with ENGINE=docker")
     MONGO.mkdir(mode=0o700, exist_ok=True)
-    if not (MONGO / "ready").exists():
+    if not password.is_known(MONGO / "ready", settings["MONGO_PASSWORD"]):
         subprocess.run([PYTHON, "-m", "dsproj.local.mongo"], env=variables, cwd=MONGO, check=True)
     program = [str(PYTHON), "-c", "import secantus.cli; secantus.cli.main()"]
     (MONGO / "secantusd.toml").touch()  # else it would look for one in the home folder
