@@ -119,6 +119,46 @@ def test_data_stay_with_their_folder_where_it_is_copied_and_where_env_is_lost(pr
     project.sql("DROP TABLE kept")
 
 
+GREEDY = """
+import psycopg2
+from lib.postgres import connect_to_postgres
+other = psycopg2.connect("")
+other.cursor().execute("CREATE TEMP TABLE mine AS SELECT 1")
+con, cur = connect_to_postgres()
+cur.execute("SET work_mem = '2GB'")
+def said(query):
+    try:
+        cur.execute(query)
+    except psycopg2.OperationalError as error:
+        return str(error) + "".join(error.__notes__)
+print(said("SELECT count(*) FROM (SELECT DISTINCT g, repeat('x', 100) FROM generate_series(1, 3000000) g) t"))
+con.rollback()
+other.cursor().execute("TABLE mine")  # nobody else has noticed
+other.rollback()
+print(said("COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID'"))
+con, cur = connect_to_postgres()
+cur.execute("SELECT count(*) > 0 FROM adult")
+print("again", cur.fetchone())
+"""
+
+
+def test_postgres_at_its_limit_of_memory_says_so_and_lives_on(project):
+    """A query that wants too much fails alone; where a process is killed all the same, the server is back at once."""
+    environment = project.path / ".env"
+    before = environment.read_text()
+    environment.write_text(f"{before}POSTGRES_MEMORY=160m\n")
+    try:
+        project.make("up")
+        started = project.process_ids()
+        said = project.python(GREEDY)
+        assert "out of memory" in said and "closed the connection unexpectedly" in said and "again [True]" in said, said
+        assert said.count("POSTGRES_MEMORY in .env") == 2
+        assert project.process_ids() == started and set(project.states().values()) == {"healthy"}
+    finally:
+        environment.write_text(before)
+        project.make("up")
+
+
 def test_who_goes_on_with_a_project_of_root_leaves_root_in_the_containers_too(project, ordinary_user):
     """Whose the files are works in the containers; for root that is said, with the way out, which is gone here."""
     for printed in (project.printed, project.make("ps")):

@@ -25,4 +25,7 @@ if [ "${1:-}" = postgres ]; then
     "${as_owner[@]}" python3 -m dsproj.database.password || true # the server itself says what is wrong with the folder
   fi
 fi
+# A process may have half of the container's memory: a greedy query then gets an error, and not all sessions a kill.
+limit=$(cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null | head -n 1) || true
+case $limit in *[!0-9]* | "") ;; *) ulimit -d $((limit / 2048)) ;; esac
 exec docker-entrypoint.sh "$@"

@@ -21,6 +21,9 @@ WAIT_SECONDS = 30  # how long a server that is still starting is waited for
 # libpq gives no error code for a refused connection. "FATAL" means that a server answered: only these pass by themselves.
 PASSING = ("starting up", "shutting down", "recovery", "too many clients", "connection slots")
 
+OUT_OF_MEMORY = "53200"
+LIMIT = "Where it was memory: let the query do less at a time, or set POSTGRES_MEMORY in .env higher, then: make up"
+
 log = logging.getLogger(__name__)
 extras.register_uuid()  # uuid columns are uuid.UUID in Python, not text
 
@@ -30,15 +33,28 @@ class Cursor(extras.DictCursor):
 
     def execute(self, query: Any, vars: Any = None) -> None:
         _know_numpy()
-        return super().execute(query, vars)
+        with _limit_named():
+            return super().execute(query, vars)
 
     def executemany(self, query: Any, vars_list: Any) -> None:
         _know_numpy()
-        return super().executemany(query, vars_list)
+        with _limit_named():
+            return super().executemany(query, vars_list)
 
     def mogrify(self, query: Any, vars: Any = None) -> bytes:
         _know_numpy()
         return super().mogrify(query, vars)
+
+
+@contextlib.contextmanager
+def _limit_named() -> Iterator[None]:
+    """Add to an error of PostgreSQL's memory what to do about it."""
+    try:
+        yield
+    except psycopg2.OperationalError as error:
+        if error.pgcode == OUT_OF_MEMORY or "closed the connection unexpectedly" in str(error):
+            error.add_note(LIMIT)
+        raise
 
 
 def _know_numpy() -> None:
