@@ -138,8 +138,10 @@ class Ground:
         # One environment for all local stacks; a disk that is small holds none.
         self.base = LocalStack(folder / "base", "base")
         self.base.generate(self.template.path, stack="none", dataset="none", project_slug=f"{PREFIX}-base")
-        self.base.make("up", "ENGINE=local")
-        self.base.make("down", "ENGINE=local")
+        try:
+            self.base.make("up", "ENGINE=local")
+        finally:
+            self.base.make("down", "ENGINE=local")
         for name, rows in FULL.items():
             if name != "adult":
                 (folder / f"{name}.csv").write_text("number,word\n" + "".join(f"{n},w{n % 7}\n" for n in range(rows)))
@@ -425,7 +427,11 @@ class World:
         self.home = ground.folder / self.name
         self.disk = Disk(self.home)
         self.folders, self.made, self.slugs = [], 0, set()
-        self.generate()
+        try:
+            self.generate()
+        except BaseException:
+            self.remove()
+            raise
 
     def place(self):
         """A folder that has never been, and its number."""

@@ -65,14 +65,17 @@ def test_the_other_engine_is_one_word_away(project):
     project.sql("CREATE TABLE only_here ()")
     project.make("down")
     try:
-        assert "README.md?token=" in project.make("up", "ENGINE=local")
+        said = project.make("up", "ENGINE=local")
+        assert "README.md?token=" in said and "docker has data of this folder, too" in said
         beside = LocalStack(project.path, project.slug)
         assert beside.states() == dict.fromkeys(SERVICES, "healthy")
         assert beside.sql("SELECT to_regclass('only_here') IS NULL, count(*) > 0 FROM adult") == "t|t"
         project.make("down", "ENGINE=local")
     finally:
         LocalStack(project.path, project.slug).remove()
-    project.make("up")
+    # A new .env names the engine that the project began with, where both have data.
+    (project.path / ".env").unlink()
+    assert "local has data of this folder, too" in project.make("up")
     assert project.sql("SELECT to_regclass('only_here')") == "only_here"
 
 

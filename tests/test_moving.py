@@ -7,6 +7,7 @@ import re
 import shutil
 import stat
 import tarfile
+import time
 
 import pytest
 from conftest import PREFIX, ROOT, checked, command
@@ -148,7 +149,12 @@ def test_a_round_trip_over_both_engines(stacks, tmp_path):
 def test_a_restore_that_cannot_be_done_changes_nothing(stacks, tmp_path):
     _, project = stacks
     project.sql("CREATE TABLE only_mine AS SELECT 1 AS one")
+    for name, age in ((".part-killed", 90000), (".part-at-work", 60)):  # seconds
+        (project.path / "backups" / name).mkdir(mode=0o700, parents=True)
+        os.utime(project.path / "backups" / name, (0, time.time() - age))
     file, _ = backup(project)
+    assert [path.name for path in (project.path / "backups").glob(".part-*")] == [".part-at-work"]
+    (project.path / "backups" / ".part-at-work").rmdir()
     assert "FILE=backups/" in refused(project, "restore", "FORCE=1")
     # What is no backup at all is said in one line, with the way to those that there are.
     (tmp_path / "empty.tar").touch()

@@ -72,14 +72,21 @@ def others(engine: Engine) -> list[str]:
 # --- save
 
 
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder in backups/ for as long as it is needed. What a killed command has left there goes after a day."""
+    for left in private_folder(BACKUPS).glob(".part-*"):
+        if time.time() - left.stat().st_mtime > 86400:
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.TemporaryDirectory(dir=BACKUPS, prefix=".part-")
+
+
 def save(engine: Engine, report: Report, stores: Sequence[str] | None = None) -> Path:
     """Write a backup of PostgreSQL and of `stores` (default: all); its path. It gets its name when it is whole."""
-    private_folder(BACKUPS)
     name = slug()
     stamp = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     loader(engine, report, "missing")  # puts the ledger in order, if a restore was killed
-    with tempfile.TemporaryDirectory(dir=BACKUPS, prefix=".part-") as scratch:
-        folder, before = Path(scratch), row_counts(engine)
+    with scratch() as place:
+        folder, before = Path(place), row_counts(engine)
         files = dump(engine, report, folder, others(engine) if stores is None else stores)
         after = row_counts(engine)
         manifest = {
@@ -202,9 +209,8 @@ def restore(engine: Engine, report: Report, file: str, force: bool) -> None:
     if not file:
         raise Problem("Which one? make restore FILE=backups/…tar")
     path = Path(file).expanduser()
-    private_folder(BACKUPS)
-    with tempfile.TemporaryDirectory(dir=BACKUPS, prefix=".part-") as scratch:
-        folder = Path(scratch)
+    with scratch() as place:
+        folder = Path(place)
         manifest = unpack(path, folder)
         known = {"postgres", *others(engine)}
         if foreign := {entry["store"] for entry in manifest["files"].values()} - known:

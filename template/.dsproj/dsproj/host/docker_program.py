@@ -106,6 +106,13 @@ def owner() -> str:
     return run("volume", "inspect", "--format", '{{index .Labels "folder"}}', owner_note()).stdout.strip()
 
 
+def holds_data() -> bool:
+    """Are there volumes with data of the project in this folder, which may have been moved?"""
+    if not shutil.which("docker"):
+        return False
+    return bool(folder := owner()) and not _is_project_elsewhere(folder)
+
+
 def claim() -> None:
     """Note that the volumes are this folder's. Of two at once the first makes the note, and refuse_other_owner is for both."""
     if owner() != str(PROJECT):

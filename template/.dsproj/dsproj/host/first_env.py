@@ -35,6 +35,10 @@ class Made:
     as_root: bool = False
 
     @property
+    def has_chosen_engine(self) -> bool:
+        return self.fresh or "ENGINE" in self.added
+
+    @property
     def notes(self) -> list[str]:
         """The same as lines for people."""
         lines = [f"port {wanted} is busy: {name}={taken} in .env" for name, (wanted, taken) in self.moved.items()]
@@ -102,8 +106,15 @@ def values(engine: str, example: Mapping[str, str]) -> dict[str, str]:
 
 def _engine_that_fits() -> str:
     """Where this project's data is, if .env was lost; what was chosen at generation, for a clone; else what works here."""
-    local = (PROJECT / ".local" / "postgres").exists() or answer("stack") == "local" or docker_program.trouble()
-    return "local" if local else "docker"
+    chosen, having = answer("stack"), [name for name in ("docker", "local") if holds(name)]
+    if having:
+        return chosen if chosen in having else having[0]
+    return "local" if chosen == "local" or docker_program.trouble() else "docker"
+
+
+def holds(engine: str) -> bool:
+    """Has this engine data of the project in this folder?"""
+    return (PROJECT / ".local" / "postgres").exists() if engine == "local" else docker_program.holds_data()
 
 
 def owner() -> tuple[int, int]:

@@ -36,7 +36,6 @@ from dsproj.report import Report
 DATA = ("postgres", "redis", "mongo", "jupyter", "logs", "run", "home", "postgres.new")
 PID_FILE = RUN / "supervisord.pid"
 ROOM_TO_START = 64 << 20  # bytes: some segments of PostgreSQL's log, of 16 MiB each, and what Redis writes anew
-ELSEWHERE = "What Docker's volumes hold stays there: the local stack has data folders of its own, in .local/."
 
 
 class Local(Engine):
@@ -57,8 +56,6 @@ class Local(Engine):
     def start(self, *services: str, report: Report) -> None:
         self.check()
         places.ports(self.settings)
-        if self.settings.is_for_once and not POSTGRES.exists():
-            report.done("data", f"{ELSEWHERE} To stay with it, write ENGINE=local into .env.")
         with self._alone(report):
             venv.ensure(report)
             try:

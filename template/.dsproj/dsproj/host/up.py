@@ -18,11 +18,15 @@ def up(report: Report, made: first_env.Made | None = None) -> tuple[Engine, Prob
     what is wrong with a data file, where they would only wait for a healthy database. They start all the same.
     """
     check_folder()
-    if made is None:
-        for note in first_env.make().notes:
-            report.done("settings", note)
+    now = made or first_env.make()
+    for note in now.notes if made is None else ():
+        report.done("settings", note)
     engine = chosen()
     engine.check(fresh=bool(made and made.fresh))
+    other = "local" if engine.name == "docker" else "docker"
+    if (now.has_chosen_engine or not first_env.holds(engine.name)) and first_env.holds(other):
+        there = f"{other} has data of this folder, too, and they stay there; to go on with those"
+        report.done("data", f"ENGINE={engine.name}: {there}: ENGINE={other} in .env, then: make up")
     engine.start("this_postgres", report=report)
     try:
         datasets.up(engine, report)
