@@ -99,6 +99,7 @@ def bench(session):
         session.run("python", "benchmarks/jobs.py", "--engine", "docker", *sizes)
     session.run("python", "benchmarks/jobs.py", *sizes)
     session.run("python", "benchmarks/frames.py", "--runs", "7")
+    session.run("python", "benchmarks/kernel_start.py", "--runs", "15")
 
 
 @nox.session

@@ -26,7 +26,9 @@ def test_every_type_makes_the_round_trip(project, tmp_path):
     assert "kept" in project.run("env", path, "python", script, "60")
 
 
-@pytest.mark.parametrize(("name", "printed"), [("jobs", "one UPDATE of all rows"), ("frames", "read_frame")])
+@pytest.mark.parametrize(
+    ("name", "printed"), [("jobs", "one UPDATE of all rows"), ("frames", "read_frame"), ("kernel_start", "bare")]
+)
 def test_benchmarks_work(project, name, printed):
     script = ROOT / "benchmarks" / f"{name}.py"
     assert printed in checked(sys.executable, script, "--small", "--project", project.path)
