@@ -18,6 +18,11 @@ import pytest
 import yaml
 from conftest import ROOT, checked, command
 
+sys.path.insert(0, str(ROOT / "template" / ".dsproj"))
+
+from dsproj.host import places
+from dsproj.host.engine import memory_variable
+
 DATASETS = ["adult", "breast_cancer", "csv", "none"]
 STACKS = ["minimal", "scipy", "datascience", "r", "tensorflow", "pytorch", "pyspark"]
 
@@ -27,6 +32,7 @@ NOTEBOOKS = [
     "3-Verify_Database_Connection",
     "4-Develop_encoding_target_function",
     "5-Encode_target",
+    "6-Which_size_breaks_which_model",
 ]
 
 # What the user sees. All of .dsproj/ comes beside it, as it is.
@@ -50,7 +56,7 @@ OF_LIB = {
     "lib.jobs": {
         "JobsFailed", "NoWorker", "enqueue_each", "enqueue_ranges", "progress", "queue", "wait", "watch",
     },
-    "lib.memory": {"peak"},
+    "lib.memory": {"limit", "peak"},
     "lib.mongo": {"Unavailable", "connect_to_mongo"},
     "lib.postgres": {
         "CODES", "LABEL", "TABLE", "TARGET", "Unavailable", "connect_to_postgres", "encode_target", "encode_targets",
@@ -62,12 +68,12 @@ OF_ROOM = {
     "dsproj.kernel.connection": {"connect_to_postgres", "identifier", "transaction"},
     "dsproj.kernel": {"frames_arrow", "frames_read", "frames_write"},
     "dsproj.kernel.jobs": {"enqueue_each", "enqueue_ranges", "queue"},
-    "dsproj.kernel.memory": {"peak"},
+    "dsproj.kernel.memory": {"limit", "peak"},
     "dsproj.kernel.progress": {"progress", "watch"},
     "dsproj.kernel.waiting": {"JobsFailed", "NoWorker", "wait"},
     "dsproj.kernel.where": {"LOGS", "Unavailable", "url", "without_password"},
 }
-OF_OTHERS = {"itables", "matplotlib", "numpy", "pandas", "psycopg2", "pymongo"}
+OF_OTHERS = {"itables", "matplotlib", "numpy", "pandas", "psycopg2", "pymongo", "sklearn"}
 
 # How the machine room is read, by the interpreter that its parts are for; what is the user's has pyproject.toml.
 ROOM_RULES = [
@@ -170,7 +176,7 @@ def test_the_journal_lists_what_is_there(render):
     rows = [line for line in page.read_text().splitlines() if line.startswith("|")][2:]
     assert len(rows) == len(NOTEBOOKS) + 2 and page.read_text().endswith("Mine.\n")
     assert re.fullmatch(
-        r"\| \d{4}-\d\d-\d\d \| 6 \| \[Zwölf Äpfel\]\(\d{8}-6-Zw%C3%B6lf_%C3%84pfel.ipynb\) \|", rows[-2]
+        r"\| \d{4}-\d\d-\d\d \| 7 \| \[Zwölf Äpfel\]\(\d{8}-7-Zw%C3%B6lf_%C3%84pfel.ipynb\) \|", rows[-2]
     )
     assert "scratch%201%20%5Ba%5D.ipynb" in rows[-1]
     for damage in (lambda: page.write_text("No list"), page.unlink):
@@ -230,7 +236,7 @@ def test_all_notebooks_start_with_the_same_project_root_cell(distinct, render):
     project = render()
     make_notebook = [sys.executable, ".dsproj", "notebook", "NAME=Ein Größen-Versuch"]
     made = checked(*make_notebook, cwd=project).strip()
-    assert re.fullmatch(r"ipynb/\d{8}-6-Ein_Größen-Versuch\.ipynb", made)  # five notebooks are of today
+    assert re.fullmatch(r"ipynb/\d{8}-7-Ein_Größen-Versuch\.ipynb", made)  # six notebooks are of today
     new = json.loads((project / made).read_text())
     nbformat.validate(new)
     assert {"".join(cell["source"]) for cell in new["cells"] if cell["id"] == "cell-2"} == cells
@@ -347,7 +353,7 @@ def test_compose_keeps_the_contract(variants):
         for name, service in services.items():
             assert "container_name" not in service
             assert service["healthcheck"]["test"] and service["restart"] == "unless-stopped", name
-            assert service["mem_limit"].startswith("${"), name
+            assert service["mem_limit"] == f"${{{memory_variable(name)}:-{places.MEMORY.get(name, '2g')}}}"
             assert all(port.startswith("127.0.0.1:${") for port in service.get("ports", [])), name
         published = {name for name, service in services.items() if "ports" in service}
         assert published == {"this_jupyter", "this_monitor"}

@@ -93,6 +93,11 @@ def test_an_editor_finds_the_servers_by_itself(project):
     for folder, more in ((".", {}), ("ipynb", settings["terminal.integrated.env.linux"])):
         python = settings["python.defaultInterpreterPath"]
         assert checked(python, "-c", code, cwd=project.path / folder, env=bare | more) == "1 default\n"
+    cells = [*settings["jupyter.runStartupCommands"], "%%sql one\nSELECT 1 AS n", "print(one.n.sum())"]
+    kernel = (
+        f"from IPython import InteractiveShell as S; shell = S.instance(); [shell.run_cell(cell) for cell in {cells}]"
+    )
+    assert checked(python, "-c", kernel, cwd=project.path, env=bare).splitlines()[-1] == "1"
 
 
 def test_passwords_are_demanded(project):
@@ -128,7 +133,7 @@ def test_a_job_goes_through_the_worker_and_the_dashboard_shows_it(project, expec
 
 
 def test_every_notebook_runs_twice_and_git_sees_nothing(project):
-    assert project.notebooks(times=2) == 5
+    assert project.notebooks(times=2) == 6
     assert project.git("status", "--porcelain") == ""
     dotted = {path.name for path in project.path.iterdir() if path.name.startswith(".")}
     known = {entry.split("/")[0] for entry in project.git("ls-files").splitlines()}
@@ -143,7 +148,7 @@ def notebook(project, name, *cells):
 
 @pytest.fixture
 def hostile(project):
-    """Beside the project's five notebooks: such as run, and such as cannot."""
+    """Beside the project's six notebooks: such as run, and such as cannot."""
     odd = "20300101-1-Odd 'name', \"quotes\" & #50% 'é"
     notebook(
         project, odd, "# parameters\nyear: int = 2024\ntitle = 'a'", "", "from lib import postgres\nprint(title, year)"
@@ -161,11 +166,12 @@ def hostile(project):
 def test_run(project, hostile):
     done = command("make", "run", "NB=20300101", cwd=project.path)
     assert done.returncode and "Traceback" not in done.printed, done.printed
-    said = [re.sub(r" +\(\d+\.\d s\)$|20300101-", "", line) for line in done.stdout.splitlines()]
+    said = [re.sub(r" +\(\d+\.\d s\)$|20300101-|[\d,]+(?= MB)", "", line) for line in done.stdout.splitlines()]
     failed = [
         "2-Fails FAILED cell 2, line 2 (raise ValueError('no\\n\\n such thing\\nthird')): ValueError: no such thing",
         "9-Changes ok",
-        "10-Dies FAILED cell 2 (os.kill(os.getpid(), 9)): the kernel died, as a rule for want of memory",
+        "10-Dies FAILED cell 2 (os.kill(os.getpid(), 9)): the kernel died. Killed by signal 9 (Killed); "
+        "its peak was at most MB of memory. Where nobody killed it, memory ran out: see JUPYTER_MEMORY in .env.",
         "11-Broken FAILED is no notebook: Notebook does not appear to be JSON: '{ not JSON'",
     ]
     assert [" ".join(line.split()) for line in said] == [
@@ -226,11 +232,11 @@ def test_report(project, hostile):
         return (project.path / "reports" / f"{name}.html").read_text()
 
     done = command("make", "report", cwd=project.path)
-    assert done.returncode and done.stdout.count(" ok ") == 7, done.printed
-    assert "reports/index.html" in done.stdout and "3 of 10 notebooks failed; what came" in done.stderr
+    assert done.returncode and done.stdout.count(" ok ") == 8, done.printed
+    assert "reports/index.html" in done.stdout and "3 of 11 notebooks failed; what came" in done.stderr
     names = sorted(path.stem for path in (project.path / "ipynb").glob("*.ipynb"))
     order = re.findall(r"[> ](\d{8}-\d+-[^<]*)<", page())
-    assert [html.unescape(name)[9:].partition("-")[0] for name in order[5:]] == ["1", "2", "9", "10", "11"]
+    assert [html.unescape(name)[9:].partition("-")[0] for name in order[6:]] == ["1", "2", "9", "10", "11"]
     assert sorted(map(html.unescape, order)) == names
     assert (
         page().count('class="failed"') == 3
@@ -314,7 +320,7 @@ def test_down_and_up_keep_the_data(project, expected_rows):
     assert project.states() == {}
     for target in (
         "psql",
-        *"test backup run report url logs shell".split(),
+        *"test backup run report stats url logs shell".split(),
         "exec CMD=true",
         "scale N=1",
         "restore FILE=x",
@@ -332,10 +338,14 @@ def test_down_and_up_keep_the_data(project, expected_rows):
 
 def test_make_targets(project):
     listed = project.make()
-    targets = "help up down ps logs url psql shell exec seed dataset notebook run report scale test check update backup restore upgrade-postgres destroy".split()
+    targets = "help up down ps stats logs url psql shell exec seed dataset notebook run report scale test check update backup restore upgrade-postgres destroy".split()
     assert [line.split()[1] for line in listed.splitlines()] == targets
     assert "this_worker" in project.make("ps")
     assert "README.md?token=" in project.make("url")
+    stats = {line.split()[0]: line for line in project.make("stats").splitlines() if line.startswith("this_")}
+    for service in SERVICES:
+        variable = service.removeprefix("this_").upper() + "_MEMORY"
+        assert re.fullmatch(rf"{service}( +[1-9][\d,]* MB){{3}}  {variable}", stats[service]), stats
     assert "loaded already" in project.make("seed")
     project.make("scale", "N=2")
     assert project.workers() == 2
@@ -397,6 +407,6 @@ def test_other_answers_run_too(made, tmp_path, kind, answers):
     if answers.get("mongo"):
         code = "from lib.mongo import connect_to_mongo as c; print(c().admin.command('ping')['ok'])"
         assert project.python(code).strip() == "1.0"
-    assert project.notebooks() == 5
+    assert project.notebooks() == 6
     assert "passed" in project.make("test")
     assert project.git("status", "--porcelain") == ""

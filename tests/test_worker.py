@@ -195,7 +195,7 @@ def test_a_job_that_died_of_memory_says_limit_peak_and_variable(project):
         pytest.skip("the local stack's limits are the machine's")
     (project.path / "lib" / "hog.py").write_text(HOG)
     said = answer(project, "lib.hog.hog")
-    assert "Killed for its memory, by signal 9; its peak was " in said
+    assert "Killed for its memory, by signal 9 (Killed); its peak was " in said
     assert "may have 2,048 MB: set WORKER_MEMORY in .env higher" in said
 
 

@@ -1,5 +1,8 @@
-"""How much memory does a call take? `peak(model.fit, X, y) / 2**20` megabytes, measured in a process of its own."""
+"""How much memory does a call take? `peak(model.fit, X, y) / 2**20` megabytes, measured in a process of its own.
 
-from dsproj.kernel.memory import peak
+`limit() / 2**20` is how many there are, as `.env` or the machine has it.
+"""
 
-__all__ = ["peak"]
+from dsproj.kernel.memory import limit, peak
+
+__all__ = ["limit", "peak"]

@@ -28,6 +28,10 @@ def sleep(seconds):
     time.sleep(seconds)
 
 
+def wants_more():
+    raise MemoryError
+
+
 def kill(signal):
     os.kill(os.getpid(), signal)
 

@@ -14,5 +14,5 @@ if shell[0].endswith("bash"):
 c.ServerApp.terminado_settings = {"shell_command": shell}
 
 # What a container may use, for the status bar; without such a limit, that shows only what is used.
-if (limit := memory.limit()) < 1 << 50:
+if (limit := memory.container_limit()) < 1 << 50:
     c.ResourceUseDisplay.mem_limit = limit

@@ -41,8 +41,16 @@ if _shell := "IPython" in sys.modules and sys.modules["IPython"].get_ipython():
 
         return run(_shell, line, cell)
 
+    def _of_memory(shell, kind, error, frames, tb_offset=None):
+        """A MemoryError says the limit too, and the variable that sets it."""
+        from dsproj.kernel.memory import cure
+
+        error.add_note(cure())
+        shell.showtraceback((kind, error, frames), tb_offset)
+
+    _shell.set_custom_exc((MemoryError,), _of_memory)
     _shell.register_magic_function(_lib, "cell", "lib")
     _shell.register_magic_function(_sql, "cell", "sql")
     _shell.register_magic_function(_cd, "line", "cd")
-    del _autoreload, _cd, _InShort, _lib, _sql, logging
+    del _autoreload, _cd, _InShort, _lib, _of_memory, _sql, logging
 del sys, _shell

@@ -66,6 +66,11 @@ def _ps(report: Screen, given: Given) -> None:
         print(line)
 
 
+def _stats(report: Screen, given: Given) -> None:
+    for line in _host("states").memory(_engine()):
+        print(line)
+
+
 def _exec(report: Screen, given: Given) -> None:
     if not given.get("CMD", "").strip():
         raise Problem("Which command?", 'make exec CMD="python -V"')
@@ -153,6 +158,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
     "up": ("start everything and wait until it is healthy; load the data the first time", _up),
     "down": ("stop everything; the data stays", lambda report, given: _engine().stop(report)),
     "ps": ("what runs, and is it healthy?", _ps),
+    "stats": ("memory of each service: used, limit, peak, and the variable to change", _stats),
     "logs": (
         "follow the logs; of one service: make logs S=this_worker",
         lambda report, given: _engine().logs(given.get("S", "")),

@@ -110,6 +110,17 @@ class Docker(Engine):
     def notes(self, states: list[State]) -> list[str]:
         return [first_env.AS_ROOT] if first_env.runs_as_root(self.settings) else []
 
+    counting = (
+        "The peak has the files in it that were read, too: what is over the programs' own goes where room is needed."
+    )
+
+    def usage(self) -> list[State]:
+        limits = {found["Id"][:12]: found["HostConfig"]["Memory"] for found in program.containers()}
+        running = [state for state in self.states() if state.running]
+        for state in running:
+            (state.used, state.peak), state.limit = program.memory(state.pid), limits.get(state.pid) or None
+        return running
+
     def logs(self, service: str) -> NoReturn:
         if not program.containers():
             raise Problem("Nothing runs, and containers that were removed leave no log", "make up")

@@ -33,6 +33,14 @@ class State:
     health: str = "stopped"
     running: bool = False
     reason: str = ""  # what an unhealthy one's check says
+    used: int = 0  # bytes of memory, where `usage` was asked for; None: not known, or no limit
+    limit: int | None = None
+    peak: int | None = None
+
+
+def memory_variable(service: str) -> str:
+    """The variable of .env that says how much memory a service may have; "" for a service of the user's own."""
+    return f"{service.removeprefix('this_').upper()}_MEMORY" if service in SERVICES else ""
 
 
 class Engine(ABC):
@@ -67,6 +75,12 @@ class Engine(ABC):
     def notes(self, states: list[State]) -> list[str]:
         """What a person has to know beside the states, a line each."""
         return []
+
+    @abstractmethod
+    def usage(self) -> list[State]:
+        """What runs, with its memory."""
+
+    counting = ""  # how `usage` counts, and where a limit does not hold
 
     @abstractmethod
     def logs(self, service: str) -> NoReturn:

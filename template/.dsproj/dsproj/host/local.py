@@ -78,6 +78,15 @@ class Local(Engine):
             return [State(**state) for state in self._inside("states")]
         return [State(places.service_of(name), name) for name in listed(self.settings)]
 
+    counting = (
+        "Each process has its limit for itself (RLIMIT_DATA), and more is refused to it; Redis, as data, three quarters of its limit.\n"
+        if sys.platform == "linux"
+        else "This system holds no process to a limit; only Redis, which has its own.\n"
+    ) + "The peak is that of the largest process that runs now."
+
+    def usage(self) -> list[State]:
+        return [State(**found) for found in self._inside("usage")] if PYTHON.exists() and RUN.exists() else []
+
     def notes(self, states: list[State]) -> list[str]:
         lines = []
         if PYTHON.exists() and not any(state.running for state in states) and self._inside("leftovers"):
@@ -177,7 +186,9 @@ class Local(Engine):
         if not PYTHON.exists():
             raise Problem("The local stack is not installed yet", again())
         pairs = [f"{name}={value}" for name, value in (variables or {}).items()]
-        return [*(["env", *pairs] if pairs else []), *words]
+        held = service == "this_jupyter" and shutil.which("prlimit")  # where its kernels run, as large as those
+        limit = ["prlimit", f"--data={places.data_limit(self.settings, service)[0]}:"] if held else []
+        return [*limit, *(["env", *pairs] if pairs else []), *words]
 
     def variables(self, service: str) -> dict[str, str]:
         return (shared.for_stores if service == "this_postgres" else shared.for_work)(self.settings)

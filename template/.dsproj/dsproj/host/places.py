@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from dsproj.errors import Problem
 from dsproj.files import private_folder
-from dsproj.host.engine import SERVICES
+from dsproj.host.engine import SERVICES, memory_variable
 from dsproj.settings import PROJECT, Settings, start_command
 
 STATE = PROJECT / ".local"
@@ -29,6 +29,21 @@ PORTS = {
     "this_monitor": "MONITOR_PORT",
     "this_jupyter": "JUPYTER_PORT",
 }
+# How much memory a service may have where .env does not say it; docker-compose.yml has the same.
+MEMORY = {"this_jupyter": "4g", "this_redis": "1g", "this_monitor": "512m"}
+
+
+def memory(settings: Settings, service: str) -> int:
+    """How many bytes a service, on the local stack each process of it, may have."""
+    return settings.memory(memory_variable(service), MEMORY.get(service, "2g"))
+
+
+def data_limit(settings: Settings, service: str) -> tuple[int, int]:
+    """RLIMIT_DATA for each process of a service: (its limit, what the system lets it raise that to)."""
+    import resource  # which Windows has not
+
+    wanted, (_, most) = memory(settings, service), resource.getrlimit(resource.RLIMIT_DATA)
+    return (wanted if most == resource.RLIM_INFINITY else min(wanted, most)), most
 
 
 def check_folder() -> None:

@@ -25,6 +25,7 @@ from nbclient.exceptions import CellExecutionError
 
 from dsproj.errors import Problem
 from dsproj.files import replace_text
+from dsproj.kernel import memory
 from dsproj.report import LINES, Report, Stopwatch, serve
 from dsproj.settings import PROJECT, slug
 
@@ -139,9 +140,11 @@ async def execute(run: Run, given: dict[str, str], doing: Callable[[str], None])
     """Run a notebook, where it has its place, with these parameters."""
     inject(run.notebook, given)
     cells, place, lines = code_cells(run.notebook), "", [""]
+    process, killed_before = None, memory.kills()
 
     def begins(cell: Any, **_: Any) -> None:
-        nonlocal place, lines
+        nonlocal place, lines, process
+        process = getattr(client.km.provisioner, "process", None)  # gone from there when it has died
         number = cells.index(cell) + 1 if cell in cells else "of parameters"
         place, lines = f"cell {number}", cell.source.splitlines()
         doing(f"{run.path.stem}: {place} of {len(cells)}")
@@ -158,11 +161,13 @@ async def execute(run: Run, given: dict[str, str], doing: Callable[[str], None])
         found = re.search(r"Cell In\[\d+\], line (\d+)", re.sub(r"\x1b\[[\d;]*m", "", error.traceback))
         at = f", line {found[1]} ({lines[int(found[1]) - 1].strip()[:80]})" if found else ""
         said = [line.strip() for line in f"{error.ename}: {error.evalue}".splitlines() if line.strip()]
-        run.failure = f"{place}{at}: {' '.join(said[:2])[:300]}"
+        limit = f". {memory.cure()}" if error.ename.endswith("MemoryError") else ""
+        run.failure = f"{place}{at}: {' '.join(said[:2])[:300]}{limit}"
     except (RuntimeError, NoSuchKernel) as error:  # DeadKernelError, also where the work was called off; or none begun
         if (task := asyncio.current_task()) and task.cancelling():
             raise asyncio.CancelledError from None
-        died = f"{place} ({lines[0][:80]}): the kernel died, as a rule for want of memory"
+        why = memory.of_kernel(process and process.poll(), memory.kills() > killed_before)
+        died = f"{place} ({lines[0][:80]}): the kernel died. {why}"
         run.failure = died if place else f"its kernel does not start: {error}"
 
 
@@ -218,7 +223,8 @@ def page(run: Run) -> str:
     """A notebook as one HTML file, pictures and all; only formulas and diagrams need the network."""
     from nbconvert import HTMLExporter
 
-    math = {} if re.search(r"\$|\\\\[(\[]|text/latex", json.dumps(run.notebook)) else {"mathjax_url": ""}
+    words = re.sub(r"<script.*?</script>", "", json.dumps(run.notebook))  # a grid's, whose jQuery is called $
+    math = {} if re.search(r"\$|\\\\[(\[]|text/latex", words) else {"mathjax_url": ""}
     exporter = HTMLExporter(embed_images=True, require_js_url="", **math)
     where = {"metadata": {"name": run.path.stem, "path": str(run.path.parent)}}
     text = re.sub(r'<script[^>]*src=""[^>]*>\s*</script>', "", exporter.from_notebook_node(run.notebook, where)[0])

@@ -28,10 +28,9 @@ def run(shell: Any, name: str, cell: str) -> pd.DataFrame | None:
         if frame is None:
             with transaction() as cur:
                 frame = _execute(cur, query)
-    except (Unavailable, ValueError) as error:
-        raise UsageError(f"%%sql: {error}") from None
-    except psycopg2.Error as error:
-        raise UsageError(_in_short(error, query)) from None
+    except (Unavailable, ValueError, psycopg2.Error) as error:
+        said = _in_short(error, query) if isinstance(error, psycopg2.Error) else f"%%sql: {error}"
+        raise UsageError("\n".join([said, *getattr(error, "__notes__", [])])) from None
     if name and frame is not None:
         shell.push({name: frame})
     return frame
@@ -66,9 +65,8 @@ def _execute(cur: Cursor, text: str) -> pd.DataFrame | None:
 
 def _in_short(error: psycopg2.Error, query: str) -> str:
     """The server's words with the line of the cell, whose first is that of %%sql."""
-    said, hint, position = error.diag.message_primary, error.diag.message_hint, error.diag.statement_position
-    at = ""
-    if position:
-        before, after = query[: int(position) - 1], query[int(position) - 1 :]
-        at = f", line {before.count(chr(10)) + 2} of the cell, at {after.split(chr(10))[0][:40]!r}"
-    return f"%%sql{at}: {said or str(error).strip()}" + (f" ({hint})" if hint else "")
+    said, hint, at = error.diag.message_primary or str(error).strip(), error.diag.message_hint, ""
+    if place := int(error.diag.statement_position or 0):
+        before, after = query[: place - 1], query[place - 1 :].partition("\n")[0]
+        at = f", line {before.count(chr(10)) + 2} of the cell, at {after[:40]!r}"
+    return f"%%sql{at}: {said}" + (f" ({hint})" if hint else "")

@@ -66,6 +66,9 @@ class Job(job.Job):
         except allowed.MISTAKES:
             self.retries_left = 0
             raise
+        except MemoryError as error:
+            error.add_note(f"MemoryError: {memory.cure()}")
+            raise
 
     @property
     def func(self) -> Any:

@@ -1,5 +1,6 @@
 """python -m dsproj.local.commands up [service …] | down | states | running: what host/local.py asks of the venv."""
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -7,6 +8,8 @@ import shutil
 import time
 from collections.abc import Callable
 from typing import Any
+
+import psutil
 
 from dsproj.errors import Problem
 from dsproj.files import replace_text
@@ -71,6 +74,16 @@ def state(name: str, settings: Settings, process: health.Process | None) -> dict
         found |= {"pid": str(process["pid"]), "seconds": process["now"] - process["start"], "running": True}
     if service in places.PORTS:
         found["port"] = str(settings.port(places.PORTS[service]))
+    return found
+
+
+def usage(report: Report) -> list[dict[str, Any]]:
+    """The fields of engine.State for every process that runs."""
+    settings = Settings()
+    found = []
+    for name, process in supervision.processes().items():
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile, or not started
+            found += [processes.memory(settings, name, process["pid"])] if process["pid"] else []
     return found
 
 
@@ -165,7 +178,7 @@ def settle_ports(settings: Settings, report: Report) -> None:
 def main(report: Report, command: str, *words: str) -> Any:
     """What the command returns. Raises Problem, for whatever goes wrong."""
     try:
-        commands: tuple[Callable[..., Any], ...] = (up, down, running, leftovers, states)
+        commands: tuple[Callable[..., Any], ...] = (up, down, running, leftovers, states, usage)
         return {each.__name__: each for each in commands}[command](report, *words)
     except supervision.REFUSALS as error:
         what = f"supervisord answers with an error ({error}); start afresh"

@@ -5,15 +5,20 @@
 
 import contextlib
 import os
+import re
 import signal
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import psutil
 
+from dsproj.host import places
 from dsproj.host.engine import STORES
 from dsproj.host.places import MARKER, POSTGRES, marker
 from dsproj.report import Report
+from dsproj.settings import Settings
 
 
 def leftovers() -> dict[psutil.Process, str]:
@@ -40,6 +45,28 @@ def leftovers() -> dict[psutil.Process, str]:
         with contextlib.suppress(psutil.Error):  # what a job started may have an environment of its own
             found |= {child: owner for child in process.children(recursive=True) if child.pid not in mine} | found
     return found
+
+
+def memory(settings: Settings, name: str, pid: int) -> dict[str, Any]:
+    """The fields of engine.State: of a service's process, its children and theirs."""
+    used, peaks, service = 0, [0], places.service_of(name)
+    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):  # gone meanwhile
+            used += process.memory_info().rss
+            peaks += _numbers(process.pid, "status", r"VmHWM:\s+(\d+)")
+            found = process.memory_full_info()  # refused where it is another user's
+            used += getattr(found, "pss", found.rss) - found.rss  # what processes share counts once
+    is_redis = service == "this_redis"
+    limits = [places.memory(settings, service)] if is_redis else _numbers(pid, "limits", r"Max data size\s+(\d+)")
+    sizes = {"used": used, "limit": next(iter(limits), None), "peak": max(peaks) << 10 or None}
+    return {"service": service, "name": name, **sizes}
+
+
+def _numbers(pid: int, name: str, pattern: str) -> list[int]:
+    """Numbers in what Linux says of a process, also of another user's."""
+    with contextlib.suppress(OSError):
+        return list(map(int, re.findall(pattern, Path(f"/proc/{pid}/{name}").read_text())))
+    return []
 
 
 def listen(port: int) -> bool:

@@ -4,6 +4,7 @@
 # needs, waits for what it depends on, and then *is* that server: same process id, so supervisord's signals arrive.
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from dsproj.database import password
 from dsproj.errors import Problem
-from dsproj.host.places import MARKER, MONGO, PYTHON, REDIS, RUN, marker, service_of
+from dsproj.host.places import MARKER, MONGO, PYTHON, REDIS, RUN, data_limit, marker, memory, service_of
 from dsproj.host.variables import for_stores, for_work
 from dsproj.kernel import health
 from dsproj.local import postgres, processes
@@ -56,9 +57,9 @@ def this_redis(settings: Settings, name: str) -> Server:
 
     conf = RUN / "redis.conf"
     conf.touch(mode=0o600)
-    memory = settings.memory("REDIS_MEMORY", default="1g") // 4 * 3  # as with Docker
+    room = memory(settings, name) // 4 * 3  # as with Docker
     port, word = settings.port("REDIS_PORT"), settings["REDIS_PASSWORD"]
-    conf.write_text(REDIS_CONF.format(port=port, password=word, memory=memory))
+    conf.write_text(REDIS_CONF.format(port=port, password=word, memory=room))
     # A relative path, from the folder that holds its data: no quoting.
     return [str(get_binary_path()), "../run/redis.conf"], for_stores(settings), REDIS
 
@@ -109,7 +110,12 @@ SERVICES: dict[str, Callable[[Settings, str], Server]] = {server.__name__: serve
 def main(name: str) -> None:
     """Become the process of that name: a service, for workers with a number."""
     processes.end([process for process, owner in processes.leftovers().items() if owner == name], patience=3)
-    command, variables, folder = SERVICES[service_of(name)](Settings(), name)
+    settings, service = Settings(), service_of(name)
+    command, variables, folder = SERVICES[service](settings, name)
+    if service != "this_redis" and sys.platform == "linux":  # that has its own, and dies of any other
+        # For each of its processes, such as jobs and kernels. What would go beyond it is refused: a MemoryError, and nobody
+        # is killed. Control groups, which would hold all of a service, are root's to give.
+        resource.setrlimit(resource.RLIMIT_DATA, data_limit(settings, service))
     os.chdir(folder)
     os.execvpe(command[0], command, {**variables, MARKER: marker(), "DSPROJ_SERVICE": name})
 
