@@ -7,7 +7,6 @@ from dsproj.database import password
 from dsproj.host.places import MONGO
 from dsproj.settings import Settings
 
-
 READY = MONGO / "ready"
 
 
