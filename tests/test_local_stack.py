@@ -505,6 +505,8 @@ def test_messages_for_what_env_gets_wrong(make, project, tmp_path):
     for variable, value, message in [
         ("PGPORT", "many", "is not a port"),
         ("PGPORT", other.env["REDIS_PORT"], "are both"),
+        ("REDIS_PASSWORD", "p@ss/w:rd", "REDIS_PASSWORD stands in a link"),
+        ("POSTGRES_PASSWORD", "", "POSTGRES_PASSWORD is empty"),
     ]:
         (other.path / ".env").write_text(re.sub(rf"(?m)^{variable}=.*", f"{variable}={value}", good))
         assert message in other.stack("up", succeed=False)
@@ -571,13 +573,19 @@ def test_a_lost_env_file_is_made_anew_and_opens_the_data(project):
 def test_the_folder_is_moved_while_the_stack_runs(project):
     place = project.path
     strange = place.parent / 'it\'s a "größer" 100% folder, ${HOME}'
-    project.query("CREATE TABLE moved AS SELECT 1 AS one")
+    project.query("CREATE TABLE moved AS SELECT 1 AS one; CREATE TABLE worked_while_moved (number int)")
+    (place / "lib" / "slow.py").write_text(PROBE.replace("INTO worked", "INTO worked_while_moved"))
+    queued = "from lib.jobs import enqueue_each as e; from lib.slow import work; e(work, list(range(40)))"
+    project.stack("exec", "python", "-c", queued)
     place.rename(strange)
+    time.sleep(3)
     project.path = strange
     try:
         assert "changed since the start" in project.stack("up")
         assert project.healthy()
         assert project.query("SELECT one FROM moved") == [(1,)]
+        done = "SELECT count(DISTINCT number) FROM worked_while_moved"
+        wait_for(lambda: project.query(done) == [(40,)], LIMIT, "the end of every job")
         assert project.stack("run", "python", "-c", "import os; print(os.environ['PROJECT_ROOT'])").strip() == str(
             strange
         )

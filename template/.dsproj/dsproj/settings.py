@@ -144,6 +144,15 @@ class Settings(dict[str, str]):
             )
         return int(text)
 
+    def check_secrets(self) -> None:
+        """Problem where a password was edited to one that cannot work: an empty one, or what no link may hold."""
+        for name in ("POSTGRES_PASSWORD", "MONITOR_PASSWORD", "JUPYTER_TOKEN", "REDIS_PASSWORD", "MONGO_PASSWORD"):
+            value = self.get(name, "none")
+            odd = name in ("REDIS_PASSWORD", "MONGO_PASSWORD") and re.search(r"[^A-Za-z0-9._~-]", value)
+            if odd or not value:
+                what = "stands in a link: letters, digits and - . _ ~ alone" if odd else "is empty"
+                raise Problem(f".env: {name} {what}; write another, or delete its line to have one made", "make up")
+
     @property
     def mongo(self) -> bool:
         """Has the project a MongoDB? What the template asks .env for tells."""

@@ -22,6 +22,7 @@ def up(report: Report, made: first_env.Made | None = None) -> tuple[Engine, Prob
     for note in now.notes if made is None else ():
         report.done("settings", note)
     engine = chosen()
+    engine.settings.check_secrets()
     engine.check(fresh=bool(made and made.fresh))
     other = "local" if engine.name == "docker" else "docker"
     if (now.has_chosen_engine or not first_env.holds(engine.name)) and first_env.holds(other):

@@ -109,6 +109,8 @@ class ProjectWorker(Worker):
         self.library.refresh()
 
     def execute_job(self, job: job.Job, queue: Queue) -> None:
+        if not PROJECT.is_dir():  # the job goes back to the queue, see requeue_dequeued
+            sys.exit("The project's folder was moved: starting afresh where it is now")
         self.library.refresh()
         mine, self.killed_before = family.children(), memory.kills()
         try:
