@@ -392,6 +392,13 @@ class Folder:
         path.write_text(re.sub(r"(?m)^ENGINE=.*", f"ENGINE={engine}", path.read_text()))
         self.engine = engine
 
+    def keep_engine(self):
+        """Of a copy only the local stack's data go along: without ENGINE those would be taken up."""
+        path = self.path / ".env"
+        text = path.read_text() if path.exists() else ""
+        if "ENGINE=" not in text and (self.path / ".local" / "postgres").exists():
+            path.write_text(f"{text}ENGINE={self.engine}\n")
+
     def spoil_env(self, how, place):
         """Edit .env by hand, or lose it."""
         path = self.path / ".env"
@@ -483,6 +490,7 @@ class World:
         copy.jobs, copy.any_jobs, copy.settled = set(origin.jobs), set(origin.any_jobs), set(origin.settled)
         copy.hurt = [f"copied from {origin.number}"]
         if copy.engine == "docker":
+            copy.keep_engine()
             for words in (["up"], ["backup"], ["psql"], ["dataset"]):
                 done = copy.make(*words, want=False)
                 assert f"The project in {origin.path} has the name" in done.printed, done.printed

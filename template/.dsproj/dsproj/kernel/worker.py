@@ -64,7 +64,8 @@ class Job(job.Job):
                 raise ValueError(f"{what}; {cure}: a result may have {RESULT_LIMIT >> 20} MB")
             return result
         except allowed.MISTAKES:
-            self.retries_left = 0
+            if PROJECT.is_dir():  # where it was moved, nothing can be imported any more: no mistake of the job
+                self.retries_left = 0
             raise
         except MemoryError as error:
             error.add_note(f"MemoryError: {memory.cure()}")
