@@ -80,6 +80,7 @@ def drill(session):
         ("database_values", "20"),
         ("stack", "1"),
         ("first_layout", "1"),
+        ("odd_places", "1"),
         ("siege", "30"),
     ]:
         environment = {"DSPROJ_DRILL": times, "DSPROJ_CORPUS": "all"}

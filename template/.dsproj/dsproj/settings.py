@@ -72,6 +72,10 @@ def read(path: Path) -> dict[str, str]:
         return parse(path.read_text(encoding="utf-8"), os.environ)
     except FileNotFoundError:
         return {}
+    except PermissionError:
+        raise Problem(
+            f"{path} may be read by uid {path.stat().st_uid} alone, and this is uid {os.getuid()}", "work as that user"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise Problem(f"{path} cannot be read: {error}") from None
 

@@ -253,6 +253,7 @@ class Docker(Engine):
     def _wait(self, report: Report, watch: Stopwatch, *services: str) -> None:
         """Wait until some services, or all, are healthy, and say it of each."""
         said: set[str] = set()
+        waited = Stopwatch()  # `watch` has counted what went before, such as building an image
         idle = () if self.settings.workers else ("this_worker",)
         while True:
             states = self._states(services)
@@ -265,7 +266,7 @@ class Docker(Engine):
                 return
             report.doing("  ".join(f"{state.service.removeprefix('this_')} {state.health}" for state in waiting))
             self._complain(*services)
-            if watch.seconds > PATIENCE:
+            if waited.seconds > PATIENCE:
                 self._give_up(waiting[0], f"was not healthy after {PATIENCE} s")
             time.sleep(0.3)
 

@@ -19,7 +19,9 @@ from dsproj.kernel.where import LOGS, Unavailable, libpq_reason, postgres
 
 WAIT_SECONDS = 30  # how long a server that is still starting is waited for
 # libpq gives no error code for a refused connection. "FATAL" means that a server answered: only these pass by themselves.
-PASSING = ("starting up", "shutting down", "recovery", "too many clients", "connection slots")
+FULL = ("too many clients", "connection slots")
+PASSING = ("starting up", "shutting down", "recovery", *FULL)
+FREE = "shut down kernels that you do not use: JupyterLab, at the left edge, Running Terminals and Kernels"
 
 OUT_OF_MEMORY = "53200"
 LIMIT = "Where it was memory: let the query do less at a time, or set POSTGRES_MEMORY in .env higher, then: make up"
@@ -161,6 +163,8 @@ def _connect() -> extensions.connection:
         if "FATAL" in reason and not any(word in reason for word in PASSING):
             raise Unavailable(f"PostgreSQL at {place} refused the connection: {reason}")
         if time.monotonic() + pause > deadline:
+            if any(word in reason for word in FULL):
+                raise Unavailable(f"PostgreSQL at {place} has no connection left: {reason}", FREE)
             raise Unavailable(f"No PostgreSQL at {place} within {WAIT_SECONDS} s: {reason}; {LOGS}", "make up")
         if pause > 1:
             log.warning("Waiting for PostgreSQL at %s …", place)

@@ -15,7 +15,7 @@ from pathlib import Path
 from dsproj.database import password
 from dsproj.errors import Problem
 from dsproj.host.places import MARKER, MONGO, PYTHON, REDIS, RUN, data_limit, marker, memory, service_of
-from dsproj.host.variables import for_stores, for_work
+from dsproj.host.variables import for_stores, for_work, inherited
 from dsproj.kernel import health
 from dsproj.local import postgres, processes
 from dsproj.settings import PROJECT, Settings
@@ -49,7 +49,7 @@ def this_postgres(settings: Settings, name: str) -> Server:
     postgres.initialize(variables)
     postgres.forget_stale_lock()
     postgres.use_password(variables)
-    return postgres.command(variables), variables, PROJECT
+    return postgres.command(variables), inherited(), PROJECT  # no password: started by root, it is nobody's process
 
 
 def this_redis(settings: Settings, name: str) -> Server:
