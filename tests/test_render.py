@@ -100,10 +100,13 @@ def make_env(project, engine):
 
 @pytest.fixture(scope="module")
 def variants(template, tmp_path_factory):
-    """Every combination of the answers that change files: {(dataset, stack, mongo): folder}."""
+    """Every answer that changes files, and the pairs that meet in one: {(dataset, stack, mongo): folder}."""
     base = tmp_path_factory.mktemp("variants")
     rendered = {}
     for dataset, stack, mongo in itertools.product(DATASETS, STACKS, [False, True]):
+        # Two names of images that lack scikit-learn and pandas stand for all where the data set is another one.
+        if dataset != "adult" and stack != "scipy" and (mongo or stack not in ("minimal", "r")):
+            continue
         target = base / f"{dataset}-{stack}-{mongo}"
         data = {"dataset": dataset, "jupyter_stack": stack, "mongo": mongo, "created_on": "2026-11-22"}
         data |= {"project_name": "Crop Yields", "author_name": "Ada", "author_email": "ada@example.org"}
@@ -393,7 +396,7 @@ def test_nothing_outside_mongo_speaks_of_mongo(variants):
 
 def test_env_example_explains_every_variable(variants):
     for mongo in (False, True):
-        project = variants["none", "r", mongo]
+        project = variants["adult", "r", mongo]
         make_env(project, "local")
         made = {line.partition("=")[0] for line in (project / ".env").read_text().splitlines() if "=" in line}
         example = (project / ".env.example").read_text()
