@@ -1,11 +1,116 @@
-"""The thorough tests of what `lib/` imports from the machine room, run inside a project, where its servers are."""
+"""Where notebooks and jobs run: the thorough tests of what `lib/` imports from the machine room, run inside a project; and
+the worker: what is edited in lib/ is what the next job runs, and what a job leaves behind is cleared away."""
 
+import runpy
 import shutil
 import time
 
 import pytest
-from conftest import ROOT, checked
+import requests
+from conftest import ROOT, checked, wait_for
 from stacks import BOTH, stack_of
+
+ENQUEUE = """
+import sys
+from lib.jobs import queue, wait
+print(wait([queue().enqueue(sys.argv[1])], timeout=120)[0])
+"""
+
+
+# Between two cells of one kernel, an edit: what the notebook answers, and what a job does.
+CELLS = """
+import nbclient, nbformat, pathlib
+path = pathlib.Path("lib/sums.py")
+path.write_text("def add(a, b):\\n    return a + b\\n")
+both = "print(add(2, 3), wait([queue().enqueue(add, 2, 3)], timeout=120)[0])"
+cells = [
+    "from lib.jobs import queue, wait\\nfrom lib.postgres import connect_to_postgres\\nfrom lib.sums import add\\ncon, cur = connect_to_postgres()",
+    both,
+    "from pathlib import Path\\nPath('../lib/sums.py').write_text('def add(a, b):\\\\n    return min(a, b)\\\\n\\\\ndef new():\\\\n    return 42\\\\n');",
+    both,
+    "from lib.sums import new\\ncur.execute('SELECT 1')\\nprint(new(), cur.fetchone()[0])",
+]
+notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": "ipynb"}}).execute()
+for cell in notebook.cells:
+    print("".join(output.get("text", "") for output in cell.outputs if output.get("name") == "stdout"), end="")
+path.unlink()
+"""
+
+
+# What a notebook shows of progress, and of a job that fails.
+SHOWN = """
+import nbclient, nbformat, pathlib
+path = pathlib.Path("lib/fails.py")
+path.write_text("def fail(item):\\n    return 1 / item\\n")
+cells = [
+    "from lib.jobs import enqueue_each, progress, wait\\nfrom lib.fails import fail\\nfor _ in progress(3, 'three'):\\n    pass",
+    "wait(enqueue_each(fail, [1, 0]))",
+]
+notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+client = nbclient.NotebookClient(notebook, kernel_name="python3", allow_errors=True, resources={"metadata": {"path": "ipynb"}})
+client.execute()
+path.unlink()
+for cell in notebook.cells:
+    for output in cell.outputs:
+        print(output.output_type, output.get("name"), output.get("data", {}).get("text/html"), *output.get("traceback", []), sep="|")
+"""
+
+# What a job may leave behind: a child, a grandchild, and one that hides in a session and an environment of its own.
+FAMILY = """
+import os, subprocess, time
+
+def leave(seconds):
+    subprocess.Popen(["sh", "-c", "sleep 3601 & sleep 3602"])
+    subprocess.Popen(["setsid", "sh", "-c", "trap '' TERM; sleep 3603 & wait"], env={"PATH": os.defpath}, start_new_session=True)
+    time.sleep(seconds)
+    return len(left())
+
+def left():
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = open(f"/proc/{pid}/cmdline").read()
+        except OSError:
+            continue
+        if "sleep" in words and any(number in words for number in ("3601", "3602", "3603")):
+            found.append(int(pid))
+    return found
+"""
+
+LEAVE = """
+import sys, time
+from lib.jobs import JobsFailed, queue, wait
+from rq.command import send_stop_job_command
+seconds, timeout, stop = map(float, sys.argv[1:])
+job = queue().enqueue("lib.family.leave", seconds, job_timeout=int(timeout))
+while stop and job.get_status().value != "started":
+    time.sleep(0.05)
+if stop:
+    time.sleep(stop)
+    send_stop_job_command(queue().connection, job.id)
+try:
+    print(wait([job], timeout=60)[0])
+except JobsFailed as failed:
+    print(failed)
+print(wait([queue().enqueue("lib.family.left")], timeout=60)[0])
+"""
+
+HOG = """
+def hog():
+    return len([bytes(20 * 2**20) + b"x" for _ in range(200)])
+"""
+
+# Which hosts the dashboard answers as, where MONITOR_HOSTS names two more.
+HOSTS = """
+import os
+os.environ["MONITOR_HOSTS"] = "jobs.example.org, 192.0.2.1"
+from dsproj.kernel import monitor
+from flask import Flask
+for host in ("jobs.example.org", "192.0.2.1:8443", "example.org"):
+    with Flask("any").test_request_context(headers={"Host": host}):
+        print(monitor.refuse_other_hosts() is None)
+"""
 
 
 @pytest.fixture(scope="module", params=BOTH)
@@ -31,3 +136,128 @@ def test_no_password_in_a_process_list_at_any_health_check(project):
 def test_inside_a_project(project, name):
     printed = project.run("python", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", f"inside/test_{name}.py")
     assert "passed" in printed and "skipped" not in printed, printed
+
+
+def answer(project, function):
+    """What a job that calls `function` returns; or the error, as text."""
+    done = project.try_python(ENQUEUE, function)
+    return done.stdout.strip() if done.returncode == 0 else done.stderr
+
+
+def test_edited_code_is_what_the_next_job_runs(project):
+    module = project.path / "lib" / "answers.py"
+    workers = project.worker_start()
+    for number in range(5):  # at once and of the same size, where compiled code is easily taken for fresh
+        module.write_text(f"def ask():\n    return {number}\n")
+        assert answer(project, "lib.answers.ask") == str(number)
+    # Through another module too, which has not changed itself.
+    (project.path / "lib" / "asking.py").write_text("from lib.answers import ask\n\ndef again():\n    return ask()\n")
+    assert answer(project, "lib.asking.again") == "4"
+    module.write_text("def ask():\n    return 'edited'\n")
+    assert answer(project, "lib.asking.again") == "edited"
+
+    (project.path / "lib" / "clock.py").write_text("import time\n\ndef now():\n    return time.time()\n")
+    module.write_text("def ask(:\n")
+    assert "SyntaxError" in answer(project, "lib.answers.ask")
+    module.write_text("import no_such_module\n")
+    assert "no_such_module" in answer(project, "lib.answers.ask")
+    module.write_text("raise SystemExit(3)\n")
+    assert float(answer(project, "lib.clock.now")) > 0, "a module that does not import spoils no other job"
+    module.write_text("def ask():\n    return 'mended'\n")
+    assert answer(project, "lib.answers.ask") == "mended"
+    assert project.worker_start() == workers, "nobody was restarted"
+
+
+def test_a_job_starts_at_once_and_pandas_is_there(project):
+    (project.path / "lib" / "timing.py").write_text(
+        "import sys, time\n\ndef begun():\n    return [time.time(), 'pandas' in sys.modules]\n"
+    )
+    code = """
+import time
+from lib.jobs import queue, wait
+late = []
+for _ in range(10):
+    time.sleep(0.2)
+    start = time.time()
+    begun, pandas = wait([queue().enqueue("lib.timing.begun")], timeout=60)[0]
+    assert pandas
+    late.append(begun - start)
+print(sorted(late)[2])
+"""
+    # 0.05 s on a quiet machine; tests run on busy ones.
+    assert float(project.python(code).split()[-1]) < 0.5
+
+
+def test_stop_lets_the_job_end(project):
+    (project.path / "lib" / "slow.py").write_text("import time\n\ndef nap():\n    time.sleep(8)\n    return 'slept'\n")
+    project.python("""
+import time
+from lib.jobs import queue
+job = queue().enqueue("lib.slow.nap", job_id="nap")
+while job.get_status().value != "started":
+    time.sleep(0.05)
+""")
+    project.restart_worker()
+    state = project.python("from lib.jobs import queue; print(queue().fetch_job('nap').return_value())")
+    assert state.strip() == "slept", "it ended before its worker did"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "timeout", "stop", "end"), [(2, 60, 0, "5"), (3600, 1, 0, "JobTimeout"), (3600, 60, 1, "stopped")]
+)
+def test_what_a_job_started_ends_with_it(project, seconds, timeout, stop, end):
+    (project.path / "lib" / "family.py").write_text(FAMILY)
+    *story, left = project.python(LEAVE, str(seconds), str(timeout), str(stop)).splitlines()
+    assert end in "\n".join(story)
+    assert left == "[]"
+
+
+def test_a_job_that_died_of_memory_says_limit_peak_and_variable(project):
+    if project.kind != "docker":
+        pytest.skip("the local stack's limits are the machine's")
+    (project.path / "lib" / "hog.py").write_text(HOG)
+    said = answer(project, "lib.hog.hog")
+    assert "Killed for its memory, by signal 9 (Killed); its peak was " in said
+    assert "may have 2,048 MB: set WORKER_MEMORY in .env higher" in said
+
+
+def test_the_dashboard_shows_a_worker_at_work_and_answers_no_foreign_host(project):
+    (project.path / "lib" / "slow.py").write_text("import time\n\ndef rest():\n    time.sleep(8)\n")
+    project.python("from lib.jobs import queue; queue().enqueue('lib.slow.rest')")
+    address = f"http://127.0.0.1:{project.env['MONITOR_PORT']}/0/data/workers.json"
+    login = ("dsproj", project.env["MONITOR_PASSWORD"])
+
+    def busy():
+        reply = requests.get(address, auth=login)
+        assert reply.status_code == 200
+        return [worker for worker in reply.json()["workers"] if worker["state"] == "busy"]
+
+    assert len(wait_for(busy, 60, "a busy worker")) == 1
+    reply = requests.get(address, auth=login, headers={"Host": "evil.example:80"})
+    assert reply.status_code == 403 and "MONITOR_HOSTS" in reply.text
+    assert requests.get(address.replace("127.0.0.1", "localhost"), auth=login).status_code == 200
+    assert project.python(HOSTS).split() == ["True", "True", "False"]
+    wait_for(lambda: not busy(), 60, "the end of the job")
+
+
+def test_a_kernel_runs_what_was_edited_and_answers_as_a_job_does(project):
+    assert project.python(CELLS).splitlines()[-3:] == ["5 5", "2 2", "42 1"]
+
+
+def test_a_notebook_shows_bars_in_its_own_colours_and_the_users_line(project):
+    bar, waiting, failed, *_ = project.python(SHOWN).splitlines()
+    assert bar.startswith('display_data|None|<progress value="3" max="3"') and "three: 3 of 3 items" in bar
+    assert waiting.startswith('display_data|None|<progress value="2" max="2"') and "2 of 2 jobs" in waiting
+    first = "error|None|None|JobsFailed: lib/fails.py, line 2, in fail: return 1 / item|ZeroDivisionError: division by zero||"
+    assert failed.startswith(f"{first}1 of 2 items failed: 0||The first, 0:|Traceback (most recent call last):|  File ")
+
+
+def test_what_a_job_started_ends_with_the_stack(project):
+    if project.kind != "local":
+        pytest.skip("a container's processes end with it")
+    (project.path / "lib" / "family.py").write_text(FAMILY)
+    project.python("from lib.jobs import queue; queue().enqueue('lib.family.leave', 5)")
+    family = runpy.run_path(str(project.path / "lib" / "family.py"))
+    wait_for(lambda: len(family["left"]()) >= 5, 30, "the job's children")
+    project.make("down")
+    assert family["left"]() == []
