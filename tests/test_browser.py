@@ -59,7 +59,9 @@ def walk(browser, project, tmp_path):
 
 
 def journal(project):
-    return sorted(path.name for path in (project.path / "ipynb").glob("*.ipynb"))
+    """The notebooks by day and number."""
+    names = [path.name for path in (project.path / "ipynb").glob("*.ipynb")]
+    return sorted(names, key=lambda name: [int(part) if part.isdecimal() else 0 for part in name.split("-")[:2]])
 
 
 def write_notebook(project, name, *sources):
@@ -193,6 +195,19 @@ def test_a_live_kernel_runs_what_was_edited_in_lib(walk):
     file.write_text(ADD_UP.format(how="max"))
     walk.run_all()
     walk.shows("1000")
+
+
+@network_changes_allowed
+def test_a_cell_that_wants_more_memory_than_there_is_names_the_variable(walk):
+    write_notebook(walk.project, "ipynb/greedy.ipynb", "kept = 41", "more = bytearray(5 * 2**30)", "kept + 1")
+    walk.open_notebook("ipynb/greedy.ipynb")
+    walk.run_all()
+    error = walk.page.locator(".jp-OutputArea-output").get_by_text("MemoryError").first
+    error.wait_for()
+    assert "set JUPYTER_MEMORY in .env higher, then: make up" in walk.page.locator(".jp-Notebook").inner_text()
+    walk.page.locator(".jp-CodeCell .cm-content").last.click()
+    walk.page.keyboard.press("Shift+Enter")
+    walk.shows("42")  # the kernel lives
 
 
 @network_changes_allowed

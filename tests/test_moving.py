@@ -141,7 +141,7 @@ def test_a_round_trip_over_both_engines(stacks, tmp_path):
     # A password that was edited in .env: the stores learn it, and keep what they hold.
     for project in (docker, local):
         environment, old = project.path / ".env", project.env
-        environment.write_text(environment.read_text().replace(old["MONGO_PASSWORD"], "it's_mine"))
+        environment.write_text(environment.read_text().replace(old["MONGO_PASSWORD"], "it-is_mine"))
         project.make("up")
         assert look(project) == before
 

@@ -1,6 +1,7 @@
 """What has to be asked of the machine; all else stands in the .json beside this file."""
 
 import os
+import resource
 from pathlib import Path
 
 from dsproj.kernel import memory
@@ -13,6 +14,9 @@ if shell[0].endswith("bash"):
     shell += ["--rcfile", str(Path(__file__).resolve().with_name("terminal.bash"))]
 c.ServerApp.terminado_settings = {"shell_command": shell}
 
-# What a container may use, for the status bar; without such a limit, that shows only what is used.
+# What a container may use, for the status bar; without such a limit, that shows only what is used. Its kernels inherit from
+# here, and may have a little less each: a MemoryError in the cell that wants more, where the kernel would be killed.
 if (limit := memory.container_limit()) < 1 << 50:
     c.ResourceUseDisplay.mem_limit = limit
+    of_each, most = int(limit * 15 / 16), resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (of_each if most == resource.RLIM_INFINITY else min(of_each, most), most))

@@ -194,7 +194,10 @@ class Local(Engine):
         return (shared.for_stores if service == "this_postgres" else shared.for_work)(self.settings)
 
     def replace(self, service: str, *words: str) -> NoReturn:
-        become(self.variables(service), *self.command(service, *words))
+        variables = self.variables(service)
+        if not shutil.which(words[0], path=variables["PATH"]):
+            raise no_such(words[0])
+        become(variables, *self.command(service, *words))
 
     def once(self, *words: str) -> list[str]:
         with self._alone(Report()):
@@ -209,7 +212,11 @@ def become(variables: dict[str, str], *words: str) -> NoReturn:
     try:
         os.execvpe(words[0], list(words), variables)
     except FileNotFoundError:
-        raise Problem(f"{words[0]}: there is no such command.") from None
+        raise no_such(words[0]) from None
+
+
+def no_such(command: str) -> Problem:
+    return Problem(f"{command}: there is no such command.")
 
 
 def of_system(error: OSError) -> Problem:

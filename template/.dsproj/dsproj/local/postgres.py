@@ -16,7 +16,7 @@ import psutil
 from dsproj.database import password
 from dsproj.errors import Problem
 from dsproj.host.places import POSTGRES, RUN, STATE, VENV, again
-from dsproj.host.variables import inherited, postgres_bin
+from dsproj.host.variables import postgres_bin
 from dsproj.local import drop_root
 
 # Where the machine has locales or not, in which language it speaks or not: the same order and the same messages.
