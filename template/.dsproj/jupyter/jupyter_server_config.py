@@ -1,10 +1,13 @@
 """What has to be asked of the machine; all else stands in the .json beside this file."""
 
+import contextlib
 import os
 import resource
+import shutil
 from pathlib import Path
 
 from dsproj.kernel import memory
+from jupyter_core.paths import jupyter_config_dir
 
 c = get_config()  # noqa: F821
 
@@ -20,3 +23,10 @@ if (limit := memory.container_limit()) < 1 << 50:
     c.ResourceUseDisplay.mem_limit = limit
     of_each, most = int(limit * 15 / 16), resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (of_each if most == resource.RLIM_INFINITY else min(of_each, most), most))
+
+# The file browser is as wide as the journal's names, until whoever uses JupyterLab has it otherwise.
+workspace = Path(jupyter_config_dir(), "lab", "workspaces", "default-37a8.jupyterlab-workspace")
+if not workspace.exists():
+    with contextlib.suppress(OSError):
+        workspace.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(__file__).with_name("workspace.json"), workspace)
