@@ -38,7 +38,7 @@ def first_commit(git, project):
             state = "with changes to commit" if repo.is_dirty(untracked_files=True) else "nothing to commit"
             return Outcome(f"a repository already, {state}")
         own = [each.file for each in project.module("sets").data_sets()]
-        kept_out = project.module("host.datasets").keep_out_of_git(project.path, own)
+        kept_out = project.module("host.loading").keep_out_of_git(project.path, own)
         repo.git.add(all=True)
         if not identity(repo):
             why = "git knows no name and e-mail address for you"

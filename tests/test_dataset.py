@@ -26,7 +26,7 @@ from dsproj.database import data_files  # noqa: E402
 from dsproj.database.explain import Attempt  # noqa: E402
 from dsproj.database.sqlfile import Step  # noqa: E402
 from dsproj.errors import Problem  # noqa: E402
-from dsproj.host import datasets, download  # noqa: E402
+from dsproj.host import adding, datasets, download, loading  # noqa: E402
 from dsproj.kernel.schema import infer  # noqa: E402
 from dsproj.report import Report  # noqa: E402
 
@@ -156,9 +156,9 @@ def rendered(template, tmp_path_factory):
 @pytest.fixture
 def project(rendered, tmp_path, monkeypatch):
     made = Project(shutil.copytree(rendered, tmp_path / "project"))
-    for module in (sets, datasets):
+    for module in (sets, adding, loading):
         monkeypatch.setattr(module, "PROJECT", made.path)
-    monkeypatch.setattr(datasets, "told", made.engine.told)
+    monkeypatch.setattr(loading, "told", made.engine.told)
     monkeypatch.setattr(download, "RESERVE", 0)
     monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
     return made
@@ -504,7 +504,7 @@ def test_a_clone_without_the_path_says_so(project, tmp_path):
 def test_large_files_stay_out_of_git(project, tmp_path):
     with open(tmp_path / "big.csv", "wb") as file:
         file.write(b"a\n")
-        file.truncate(datasets.LARGEST + 1)
+        file.truncate(loading.LARGEST + 1)
     checked("git", "init", "-q", cwd=project.path)
     for _ in range(2):
         project.add(tmp_path / "big.csv")
@@ -518,7 +518,7 @@ def test_who_may_not_read_a_file_may_not_read_its_copy_and_git_has_it_not(projec
     (tmp_path / "crops.csv").write_text("a\n1\n")
     (tmp_path / "crops.csv").chmod(mode)
     seen = []
-    monkeypatch.setattr(datasets, "progress", lambda *_: lambda *_: seen.append(part.stat().st_mode & 0o777))
+    monkeypatch.setattr(adding, "progress", lambda *_: lambda *_: seen.append(part.stat().st_mode & 0o777))
     part = project.path / "data/crops.csv.part"
     checked("git", "init", "-q", cwd=project.path)
     for _ in range(2):
@@ -535,7 +535,7 @@ def test_killed_after_any_step_the_same_command_finishes(project, tmp_path, monk
     (tmp_path / "crops.csv").write_text("a\n1\n")
     for name in ("replace_text", "forget", "obtain", "sha256"):
         for when in ("before", "after"):
-            original = getattr(datasets, name)
+            original = getattr(adding, name)
 
             def die(*words, original=original, when=when, **options):
                 if when == "after":
@@ -543,7 +543,7 @@ def test_killed_after_any_step_the_same_command_finishes(project, tmp_path, monk
                 raise KeyboardInterrupt
 
             with monkeypatch.context() as patch:
-                patch.setattr(datasets, name, die)
+                patch.setattr(adding, name, die)
                 with pytest.raises(KeyboardInterrupt):
                     project.add(tmp_path / "crops.csv")
             project.add(tmp_path / "crops.csv")

@@ -21,8 +21,8 @@ from typing import IO, Any
 from dsproj.errors import Problem
 from dsproj.files import open_private, private_folder, sha256
 from dsproj.host.confirm import confirm
-from dsproj.host.datasets import loader
 from dsproj.host.engine import Engine
+from dsproj.host.loading import loader
 from dsproj.report import Report
 from dsproj.settings import PROJECT, slug
 

@@ -6,8 +6,9 @@ import time
 
 from dsproj.errors import Problem
 from dsproj.host.confirm import confirm
-from dsproj.host.datasets import ledger, loader
+from dsproj.host.datasets import ledger
 from dsproj.host.engine import Engine
+from dsproj.host.loading import loader
 from dsproj.report import Report
 from dsproj.sets import data_sets, shown
 from dsproj.settings import slug
