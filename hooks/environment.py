@@ -8,4 +8,4 @@ def make(project):
     wanted = project.answers["stack"]
     made = project.module("host.first_env").make(wanted if wanted in ("docker", "local") else "")
     text = "passwords, token and ports are in .env" if made.fresh else ".env is kept as it was"
-    return Outcome("; ".join([text, *made.notes]), facts={"made": made})
+    return Outcome("\n".join([text, *made.notes]), facts={"made": made})

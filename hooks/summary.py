@@ -9,9 +9,14 @@ from hooks import console
 def line(name, outcome, seconds):
     """One step, when it is over."""
     mark, style = ("✓", None) if outcome.complete else ("!", "yellow")
-    console.say(f"{mark} {name:<13}{outcome.text}  ({seconds:.1f} s)", style=style)
+    text, *notes = outcome.text.splitlines()
+    console.say(f"{mark} {name:<13}{text}  ({seconds:.1f} s)", style=style)
+    for note in notes:
+        console.say(f"  {'':<13}{note}", style=style)
     if not outcome.complete:
-        console.say(f"  {'':<13}why: {outcome.why}", style="yellow")
+        why, *more = outcome.why.splitlines()
+        for each in (f"why: {why}", *more):
+            console.say(f"  {'':<13}{each}", style="yellow")
         console.say(f"  {'':<13}to finish: {outcome.command}", style="yellow")
     for entry in outcome.log:
         console.say(f"  {'':<13}| {entry}", style="dim")
@@ -34,9 +39,11 @@ def show(project, results):
                 console.say(f"  {'':<12}When online, load the real data: make dataset", style="bold red")
                 if place := results["Data"][0].facts.get("synthetic"):
                     console.say(f"  {'':<12}With the file at hand: copy it to {place}, then the same", style="bold red")
+    said = set()
     for step, (outcome, _) in results.items():
-        if not outcome.complete and not outcome.facts.get("synthetic"):
+        if not outcome.complete and not outcome.facts.get("synthetic") and outcome.command not in said:
             console.say(f"  {'To do':<12}{step}: {outcome.command}", style="yellow")
+            said.add(outcome.command)
     console.say(
         f"  {'Took':<12}" + ", ".join(f"{step.lower()} {seconds:.1f} s" for step, (_, seconds) in results.items())
     )

@@ -252,6 +252,8 @@ def test_the_dashboard_shows_a_worker_at_work(walk):
     walk.dashboard("0/view/workers")
     walk.page.get_by_role("link", name="lib.work.slow(8)").wait_for()
     walk.picture("dashboard")
+    walk.project.python("from lib.jobs import enqueue_each; from lib.work import slow; enqueue_each(slow, [0.1] * 150)")
+    walk.page.get_by_role("link", name="lib.work.slow, 2 × from 0.1").first.wait_for()
     walk.dashboard("0/view/queues")
     walk.page.get_by_role("cell", name="default", exact=True).wait_for()
     assert "Traceback" not in walk.project.log("this_monitor")

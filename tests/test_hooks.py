@@ -524,6 +524,23 @@ def test_summary_says_what_is_missing_and_how_to_finish(project, capsys):
     assert "Git: git commit" in printed and "stack 12.3 s" in printed
 
 
+def test_the_same_cure_is_asked_for_once_and_all_lines_of_a_step_keep_its_column(project, capsys):
+    missing = Outcome("MISSING", "not here\nnor there", "copy it, then: make dataset")
+    summary.line("Data", missing, 0.1)
+    summary.line("Environment", Outcome("made\nport 8888 is busy"), 0.1)
+    printed = capsys.readouterr().out.splitlines()
+    assert [line[:15] for line in printed] == ["! Data         ", *[" " * 15] * 3, "✓ Environment  ", " " * 15]
+    assert [line[15:].strip() for line in printed[1:4]] == [
+        "why: not here",
+        "nor there",
+        f"to finish: {missing.command}",
+    ]
+    made = project()
+    environment.make(made)
+    summary.show(made, {"Data": (missing, 0.1), "Stack": (Outcome("runs", "not all", missing.command), 1.0)})
+    assert capsys.readouterr().out.count(missing.command) == 1
+
+
 def test_a_step_that_breaks_does_not_end_the_run(render, git_home):
     target = render(stack="none", dataset="none")
     (target / ".dsproj/dsproj/host/first_env.py").write_text("raise RuntimeError('broken')\n")

@@ -346,6 +346,8 @@ def test_make_targets(project):
     for service in SERVICES:
         variable = service.removeprefix("this_").upper() + "_MEMORY"
         assert re.fullmatch(rf"{service}( +[1-9][\d,]* MB){{3}}  {variable}", stats[service]), stats
+        used, limit, peak = (int(size.replace(",", "")) for size in re.findall(r"([\d,]+) MB", stats[service]))
+        assert used <= peak < limit, stats
     assert "loaded already" in project.make("seed")
     project.make("scale", "N=2")
     assert project.workers() == 2

@@ -22,3 +22,5 @@ def test_a_failure_comes_back_with_its_traceback(table: str) -> None:
     jobs = enqueue_ranges(encode_targets, table, kwargs={"label": "no_such_column", "codes": CODES, "table": table})
     with pytest.raises(JobsFailed, match="no_such_column"):
         wait(jobs, timeout=60)
+    for job in jobs:
+        job.delete()

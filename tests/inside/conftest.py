@@ -22,3 +22,16 @@ def table():
     con, cur = connect_to_postgres()
     cur.execute(f"DROP TABLE IF EXISTS {name}")
     con.commit()
+
+
+@pytest.fixture
+def shell():
+    """An IPython shell that has started as a kernel does."""
+    from dsproj.settings import ROOM
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    shell.reset()
+    shell.safe_execfile(str(ROOM / "jupyter" / "startup.py"), shell.user_ns)
+    yield shell
+    InteractiveShell.clear_instance()

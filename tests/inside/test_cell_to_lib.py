@@ -7,19 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from dsproj.settings import PROJECT, ROOM
-from IPython.core.interactiveshell import InteractiveShell
+from dsproj.settings import PROJECT
 
 LIB, TESTS = PROJECT / "lib" / "shapes.py", PROJECT / "tests" / "test_shapes.py"
 
 
 @pytest.fixture
-def shell():
-    shell = InteractiveShell.instance()
-    shell.reset()
-    shell.safe_execfile(str(ROOM / "jupyter" / "startup.py"), shell.user_ns)
+def shell(shell):
     yield shell
-    InteractiveShell.clear_instance()
     sys.modules.pop("lib.shapes", None)
     for path in (LIB, TESTS):
         path.unlink(missing_ok=True)

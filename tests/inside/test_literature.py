@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from dsproj.settings import PROJECT, ROOM
-from IPython.core.interactiveshell import InteractiveShell
+from dsproj.settings import PROJECT
 from lib.postgres import read_frame
 
 FIRST = 'cur.execute("SELECT _id, income_label FROM adult ORDER BY _id LIMIT 1")\n_id, income_label = cur.fetchone()'
@@ -24,14 +23,11 @@ for i in range(1, 101):
 """
 
 
-@pytest.fixture(scope="module")
-def shell():
-    shell = InteractiveShell.instance()
-    shell.safe_execfile(str(ROOM / "jupyter" / "startup.py"), shell.user_ns)
+@pytest.fixture
+def shell(shell):
     here = Path.cwd()
     yield shell
     os.chdir(here)
-    InteractiveShell.clear_instance()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@ import re
 
 import numpy as np
 import pytest
-from dsproj.settings import ROOM
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from lib import probes
 from lib.jobs import JobsFailed, queue, wait
@@ -45,15 +43,10 @@ def test_a_call_that_is_killed_is_a_memory_error():
         peak(probes.kill, 9)
 
 
-def test_a_memory_error_says_the_limit():
+def test_a_memory_error_says_the_limit(shell):
     """As a cell has it, and for a measured call; it is raised by hand, since a container would be killed first."""
-    shell = InteractiveShell.instance()
-    try:
-        shell.safe_execfile(str(ROOM / "jupyter" / "startup.py"), shell.user_ns)
-        with capture_output() as said:
-            assert not shell.run_cell("raise MemoryError").success
-    finally:
-        InteractiveShell.clear_instance()
+    with capture_output() as said:
+        assert not shell.run_cell("raise MemoryError").success
     words = r"of this service may have 4,096 MB: set JUPYTER_MEMORY in .env higher, then: make up"
     assert re.search(words, said.stdout), said.stdout
     with pytest.raises(MemoryError, match=rf"(?s)probes.py.*MemoryError.*{words}"):

@@ -5,19 +5,13 @@ import contextlib
 import numpy as np
 import psycopg2
 import pytest
-from dsproj.settings import ROOM
-from IPython.core.interactiveshell import InteractiveShell
 from lib.postgres import connect_to_postgres
 
 
 @pytest.fixture
-def shell():
-    shell = InteractiveShell.instance()
-    shell.reset()
-    shell.safe_execfile(str(ROOM / "jupyter" / "startup.py"), shell.user_ns)
+def shell(shell):
     yield shell
     connect_to_postgres()[0].rollback()
-    InteractiveShell.clear_instance()
 
 
 @pytest.fixture

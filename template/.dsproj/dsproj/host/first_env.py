@@ -1,7 +1,7 @@
 """Make .env: passwords, ports and ids of this machine. Made once, then only read.
 
-The ports that are tried first stand in .env.example. An existing .env is never touched, so a database keeps the password
-that its volume was made with; only a variable that a newer template needs is added at the end.
+The ports that are tried first stand in .env.example. Of an existing .env nothing is changed; a variable that a newer
+template needs is added at the end.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def prepare(engine: Engine, report: Report, chosen: DataSet, options: Sequence[s
 
 def fetch_file(report: Report, chosen: DataSet) -> None:
     """Fetch the file of one data set; with its checksum, where that is not known, in its .env file."""
-    here = f"copy it to data/{chosen.file}, then: make dataset"
+    here = f"copy the file to data/{chosen.file}, then: make dataset"
     if chosen.sources and not any(is_link(each) or Path(each).expanduser().exists() for each in chosen.sources):
         raise Problem(f"data/{chosen.file} is not here; it came from {chosen.sources[0]}, which is not there", here)
     try:

@@ -82,7 +82,7 @@ class Local(Engine):
         "Each process has its limit for itself (RLIMIT_DATA), and more is refused to it; Redis, as data, three quarters of its limit.\n"
         if sys.platform == "linux"
         else "This system holds no process to a limit; only Redis, which has its own.\n"
-    ) + "The peak is that of the largest process that runs now."
+    ) + "Used and peak are those of a service's largest process that runs now."
 
     def usage(self) -> list[State]:
         return [State(**found) for found in self._inside("usage")] if PYTHON.exists() and RUN.exists() else []

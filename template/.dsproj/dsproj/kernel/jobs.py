@@ -1,7 +1,7 @@
 """The job queue: ranges of a table's key, or items of a list, shared out among jobs. waiting.py waits for them."""
 
-# A job is JSON: the name of a function in lib/, and its arguments. Workers call nothing else (allowed.py) and unpickle
-# nothing, so whoever reaches Redis can at most have the project's own functions called.
+# A job is JSON: the name of a function in lib/, and its arguments. Workers call nothing else (allowed.py) and unpickle no
+# code (serializer.py), so whoever reaches Redis can at most have the project's own functions called.
 
 import hashlib
 import inspect
@@ -12,6 +12,7 @@ import re
 import reprlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from psycopg2 import sql
@@ -116,17 +117,11 @@ def _share_out(
     except (TypeError, ValueError) as error:
         raise TypeError(f"items of jobs must be JSON: {error}") from None
     size = -(-len(items) // CHUNKS) or 1
-    wanted = {
-        f"{function.__name__}-{start}-{start + size - 1}-{digest}": (
-            name,
-            items[start : start + size],
-            kwargs,
-            job_timeout,
-            spread,
-        )
-        for start in range(0, len(items), size)
-    }
-    return _enqueue(EACH, wanted, {}, job_timeout * size) if wanted else []
+    shares = {start: items[start : start + size] for start in range(0, len(items), size)}
+    ids = {start: f"{function.__name__}-{start}-{start + size - 1}-{digest}" for start in shares}
+    wanted = {ids[start]: (name, share, kwargs, job_timeout, spread) for start, share in shares.items()}
+    words = {ids[start]: f"{name}, {len(share):,} × from {reprlib.repr(share[0])}" for start, share in shares.items()}
+    return _enqueue(EACH, wanted, {}, job_timeout * size, words) if wanted else []
 
 
 def _name(function: Callable[..., Any]) -> str:
@@ -138,9 +133,16 @@ def _digest(*what: Any) -> str:
 
 
 def _enqueue(
-    function: Callable[..., Any] | str, wanted: Mapping[str, Sequence[Any]], kwargs: dict[str, Any], job_timeout: int
+    function: Callable[..., Any] | str,
+    wanted: Mapping[str, Sequence[Any]],
+    kwargs: dict[str, Any],
+    job_timeout: int,
+    words: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Job]:
-    """The jobs of these ids, each with its arguments: those that are under way, and for the rest new ones."""
+    """The jobs of these ids, each with its arguments: those that are under way, and for the rest new ones.
+
+    `words` say what the dashboard calls them; RQ's own choice is the call.
+    """
     default = queue()
     times: dict[str, Any] = {"timeout": job_timeout, "result_ttl": RESULT_TTL, "failure_ttl": FAILURE_TTL}
     known = Job.fetch_many(list(wanted), default.connection, serializer=Serializer)
@@ -154,7 +156,13 @@ def _enqueue(
                 job.delete(pipeline=pipeline, remove_from_queue=False)  # else its old result would linger
         new = [
             Queue.prepare_data(
-                function, args=args, kwargs=kwargs, job_id=job_id, retry=_retry(), description=_words(args), **times
+                function,
+                args=args,
+                kwargs=kwargs,
+                job_id=job_id,
+                retry=_retry(),
+                description=words.get(job_id),
+                **times,
             )
             for job_id, args in wanted.items()
             if job_id not in jobs
@@ -162,14 +170,6 @@ def _enqueue(
         jobs |= {job.id: job for job in default.enqueue_many(new, pipeline=pipeline)}
         pipeline.execute()
     return [jobs[job_id] for job_id in wanted]
-
-
-def _words(args: Sequence[Any]) -> str | None:
-    """What the dashboard calls a job that has items; None is RQ's own choice, the call."""
-    if len(args) < 3:
-        return None
-    name, items = args[:2]
-    return f"{name}, {len(items):,} items from {reprlib.repr(items[0])}" if items[1:] else f"{name}({items[0]!r:.100})"
 
 
 def _retry() -> Retry:

@@ -22,8 +22,8 @@ def peak(function: Callable[..., Any], *args: Any, **kwargs: Any) -> int:
     """Call a function, and return how many bytes of memory (resident, RSS; 1 MB is 2**20) it had at its highest.
 
     It runs in a forked child, so its result and what it changes are gone. The child begins as a copy of this process: what
-    is loaded here counts; for the call alone, subtract `peak(int)`. Of OpenMP's threads it has one. Raises MemoryError when it is killed, for its memory
-    say, and RuntimeError with its traceback when it fails.
+    is loaded here counts; for the call alone, subtract `peak(int)`. Of OpenMP's threads it has one. Raises MemoryError when
+    it is killed, for its memory say, and RuntimeError with its traceback when it fails.
     """
     reading, writing = os.pipe()
     sys.stdout.flush()

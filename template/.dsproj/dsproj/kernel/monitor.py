@@ -20,6 +20,12 @@ class JsonWorker(Worker):
         return Worker.all(*words, serializer=serializer or Serializer, **options)
 
 
+def current_job(job: Any, plain: Any = web.serialize_current_job) -> Any:
+    """What the Workers page says of a job: its description, as all other pages do, which for a share of items is no call."""
+    found = plain(job)
+    return found | {"call_string": found["description"]} if job else found
+
+
 def refuse_other_hosts() -> tuple[str, int] | None:
     """A page elsewhere whose host name leads to this machine would reach the dashboard through the user's own browser."""
     name = web.request.host
@@ -33,6 +39,7 @@ def refuse_other_hosts() -> tuple[str, int] | None:
 
 if __name__ == "__main__":
     web.Worker = JsonWorker
+    web.serialize_current_job = current_job
     cli.JSONSerializer = Serializer  # which --json takes
     web.blueprint.before_app_request(refuse_other_hosts)
     cli.main()

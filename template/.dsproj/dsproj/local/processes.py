@@ -48,17 +48,15 @@ def leftovers() -> dict[psutil.Process, str]:
 
 
 def memory(settings: Settings, name: str, pid: int) -> dict[str, Any]:
-    """The fields of engine.State: of a service's process, its children and theirs."""
-    used, peaks, service = 0, [0], places.service_of(name)
+    """The fields of engine.State: of the largest of a service's process, its children and theirs; a limit is each one's."""
+    used, peaks, service = [0], [0], places.service_of(name)
     for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
         with contextlib.suppress(psutil.Error):  # gone meanwhile
-            used += process.memory_info().rss
+            used.append(process.memory_info().rss)
             peaks += _numbers(process.pid, "status", r"VmHWM:\s+(\d+)")
-            found = process.memory_full_info()  # refused where it is another user's
-            used += getattr(found, "pss", found.rss) - found.rss  # what processes share counts once
     is_redis = service == "this_redis"
     limits = [places.memory(settings, service)] if is_redis else _numbers(pid, "limits", r"Max data size\s+(\d+)")
-    sizes = {"used": used, "limit": next(iter(limits), None), "peak": max(peaks) << 10 or None}
+    sizes = {"used": max(used), "limit": next(iter(limits), None), "peak": max(peaks) << 10 or None}
     return {"service": service, "name": name, **sizes}
 
 
