@@ -351,6 +351,8 @@ def test_make_targets(project):
     assert "loaded already" in project.make("seed")
     project.make("scale", "N=2")
     assert project.workers() == 2
+    project.make("scale", "N=0")
+    assert project.workers() == 0
     project.make("scale", "N=1")
     assert project.workers() == 1
     assert "make scale N=4" in command("make", "scale", cwd=project.path).printed

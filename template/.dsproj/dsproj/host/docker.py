@@ -128,6 +128,7 @@ class Docker(Engine):
 
     def scale(self, workers: int, report: Report) -> None:
         change({"WORKERS": workers})
+        self.settings["WORKERS"] = str(workers)
         if not any(state.running for state in self.states()):
             raise Problem("The number is noted, but the stack does not run", "make up")
         watch = Stopwatch()
@@ -243,8 +244,8 @@ class Docker(Engine):
             self._give_up(state, f"is {state.health}{reason}")
 
     def _give_up(self, state: State, what: str) -> NoReturn:
-        done = program.run("logs", "--tail", str(KEPT), state.pid)
-        log = (done.stdout + done.stderr).strip().splitlines()[-KEPT:]
+        done = program.run("logs", "--tail", str(KEPT), state.pid) if state.pid else None  # None: no container was made
+        log = (done.stdout + done.stderr).strip().splitlines()[-KEPT:] if done else []
         raise Problem(f"{state.service} {what}; its log: make logs S={state.service}", "make up", log)
 
     def _states(self, services: tuple[str, ...]) -> list[State]:
