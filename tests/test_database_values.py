@@ -14,9 +14,13 @@ import sys
 from decimal import Decimal
 
 import pytest
-from conftest import checked
+from conftest import ROOT, checked
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+
+sys.path.insert(0, str(ROOT / "template" / ".dsproj"))
+
+from dsproj.errors import Problem  # noqa: E402
 
 pytestmark = pytest.mark.engine
 
@@ -69,6 +73,13 @@ CASES = {
     "one column of words": ("name\nann\nbob\n", [("ann",), ("bob",)]),
     "no header": ("1,x\n2,y\n", [(1, "x"), (2, "y")]),
     "end of data": ('a,b\n1,x\n\\.,y\n3,z\n', [("1", "x"), ("\\.", "y"), ("3", "z")]),
+    "a year over numbers": ("district,2022\nAK-1,-14.6\nAK-2,3.5\n", [("AK-1", -14.6), ("AK-2", 3.5)]),
+    "an empty value too many": ("a,b,c\n1,2,x\n3,,4,\n5,6,y\n", [(1, 2, "x"), (3, None, "4"), (5, 6, "y")]),
+    "values missing at the end": ('a,b,c\n1,"p,q"\n3,,4\n5,6,y\n', [(1, "p,q", None), (3, None, "4"), (5, "6", "y")]),
+    "a header and no rows": ("a,b\n", []),
+    "thousands": ('a,b\n"1,119,027",..\n"119,027",2\n-,3\n', [(1119027, None), (119027, 2), (None, 3)]),
+    "quotes in two ways": ('a,b\n1,"x \\"y\\""\n2,"p ""q"" r"\n3,"c:\\"\n', [(1, 'x "y"'), (2, 'p "q" r'), (3, "c:\\")]),
+    "blanks between two columns": ("name value\na 1\nb 2\nc 3\n", [("a", 1), ("b", 2), ("c", 3)]),
     "braces and commands": ("a,b\n:x,$(touch /tmp/owned)\n\\q,`id`\n", [(":x", "$(touch /tmp/owned)"), ("\\q", "`id`")]),
 }  # fmt: skip
 
@@ -77,6 +88,48 @@ CASES = {
 def test_values(seeded, case):
     text, rows = CASES[case]
     assert seeded(text)[1] == rows
+
+
+def test_bad_cells_become_null(seeded):
+    rows = "".join(f"{number},x\n" for number in range(99))
+    bad = ["twelve", '"1""2"', "-five", '" 7 8"', "it's", "$(x)"]
+    found, arrived = seeded("n,b\n" + rows + "".join(f"{value},twelve\n" for value in bad), bad="null")
+    assert found.columns[0].type == "integer" and found.columns[0].nulls == 6, found.report()
+    assert arrived == [*((number, "x") for number in range(99)), *[(None, "twelve")] * 6]
+
+
+# What people and programs write, in any order: what inference takes, COPY takes, every row of it.
+PIECES = (
+    '1 -2 3.5 1e5 1,5 "1,5" "1,234,567" 007 +4912345678 12345678901234567890 0.1234567890123456789 inf NaN NA ? - . .. true t '
+    'x y é "" "a" "a""b" "a\\"b" "a,b" "a\nb" \' # \\. \\N 2026-01-31 31/01/2026 01/31/2026 1/2/2026 2026-02-30 1-Jan-2026 '
+    "2026-01-31T10:00:00Z 10:00"
+).split(" ")
+
+
+@settings(
+    max_examples=int(os.environ.get("DSPROJ_DRILL", 3)) * 30, deadline=None, suppress_health_check=list(HealthCheck)
+)
+@given(
+    st.lists(st.sampled_from([*PIECES, "", " x", "y "]), min_size=2, max_size=4),
+    st.lists(st.lists(st.sampled_from([*PIECES, "", "", " 1", "2 "]), min_size=1, max_size=5), min_size=1, max_size=7),
+    st.sampled_from([",", ",", ";", "\t", " ", ", "]),
+    st.sampled_from(["\n", "\n", "\r\n", "\r", "\n\n"]),
+    st.sampled_from(["", "null"]),
+)
+def test_what_inference_takes_copy_takes(database, tmp_path_factory, header, rows, delimiter, line_end, bad):
+    path = tmp_path_factory.mktemp("taken") / "x.csv"
+    path.write_bytes(line_end.join(delimiter.join(row) for row in [header, *rows]).encode())
+    try:
+        found = database.infer(path, bad=bad)
+    except Problem:
+        return
+    code, printed = database.load(path, "t", found.sql("t"))
+    assert code == 0, f"{path.read_bytes()!r}\n{printed}\n{found.sql('t')}"
+    arrived = database.rows("t")
+    assert len(arrived) == found.rows
+    if not found.trim:  # blanks around texts that are removed make NULLs of some
+        nulls = [sum(row[column.number] is None for row in arrived) for column in found.columns]
+        assert nulls == [column.nulls for column in found.columns], f"{path.read_bytes()!r}\n{found.sql('t')}"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "cp1252"])
@@ -123,6 +176,7 @@ def test_most_columns(seeded):
     "bad, message",
     [
         ("a,b\n1,x\n2,y\nthree,z\n", 'line 4, column a, value "three": invalid input syntax for type integer'),
+        ('a,b\n1,x\n\n2,"y\n\nz"\r\n\n\nthree,"p\nq"\n', 'line 9, column a, value "three"'),
         ("a,b\n1,x\n2\n", "line 3"),
         ("a,b\n1,x\n2,y,z\n", "line 3"),
         ('a,b\n1,x\n2,"y\n', "broken quotes"),

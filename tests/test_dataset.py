@@ -319,6 +319,23 @@ def test_bad_input_is_one_message_and_changes_nothing(project, tmp_path, kind):
     assert files(project) == []
 
 
+def test_options_for_a_loaded_data_set_find_its_types_anew(project, tmp_path):
+    (tmp_path / "crops.csv").write_text("a\n1\n")
+    sql = project.path / "docker/postgres/datasets/crops.sql"
+    project.add(tmp_path / "crops.csv")
+    sql.write_text("CREATE TABLE mine ();\n")
+    datasets.dataset(project.engine, project.said, str(tmp_path / "crops.csv"), bad="null")
+    assert "--bad=null" in project.engine.calls[-2] and project.engine.calls[-1] == ("force", "crops")
+    assert sql.read_text() == "CREATE TABLE x ();\n"
+    assert sql.with_name("crops.sql.before").read_text() == "CREATE TABLE mine ();\n"
+    project.engine.refuse = True
+    before = files(project)
+    with pytest.raises(Problem):
+        datasets.dataset(project.engine, project.said, str(tmp_path / "crops.csv"), bad="nil")
+    assert files(project) == before
+    assert sql.read_text() == "CREATE TABLE x ();\n"
+
+
 def test_a_mended_file_is_taken_after_all(project, tmp_path):
     """The file of the project's own data set was none that can be read; initdb.sql is not written yet."""
     source = tmp_path / "crops.csv"

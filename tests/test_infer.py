@@ -67,7 +67,14 @@ def column_of(infer, values, title="x", **options):
         (["1.5", "inf", "-Infinity"], "double precision"),
         (["3,5", "1.234,5", "7"], "double precision"),
         (["1,234", "2,345"], "text"),  # thousands, or three decimals: nothing tells
-        (["1,234", "1,234,567"], "text"),
+        (["1,234", "1,234,567"], "integer"),  # two groups, or a point beside: thousands
+        (["1,234.5", "2,345"], "double precision"),
+        (["1,234", "0.25"], "double precision"),
+        (["1,234", "1.234"], "text"),
+        (["9,123,456,789", ""], "bigint"),
+        (["0.10000000000000001", "0.299999999999999989"], "double precision"),  # as C prints a double
+        (["12345678901234.56", "1.5"], "double precision"),
+        (["..", "1.5", "..."], "double precision"),
         (["1,234", "2,5"], "double precision"),
         (["1.234.567", "2.345.678"], "text"),
         (["192.168.100.200", "10.0.0.1"], "text"),
@@ -122,6 +129,59 @@ def test_names_of_codes_make_text(infer, title):
 @pytest.mark.parametrize("title", ["zippers", "mobile", "phones"])
 def test_small_numbers_are_counts(infer, title):
     assert column_of(infer, ["1", "12"], title).type == "integer"
+
+
+@pytest.mark.parametrize("title", ["mobile_users", "Mobile money accounts", "phone lines", "mobile"])
+def test_what_is_counted_is_no_code(infer, title):
+    assert column_of(infer, ["12045", "1234567"], title).type == "integer"
+
+
+def test_commas_in_one_column_tell_what_they_are_in_another(infer):
+    found = infer("a;b;c\n1,234;1,234,567;-\n-;7;x\n")
+    assert types(found) == ["integer", "integer", "text"] and "--thousands all" in found.sql("t")
+    assert types(infer("a;b\n1,234;1,5\n2,345;2,25\n")) == ["double precision", "double precision"]
+
+
+# --- cells that stand in the way ---------------------------------------------------------------------------------------
+
+
+def test_cells_in_the_way_are_counted_and_named_by_their_line(infer):
+    rows = "".join(f'{number}.5,2026-01-{number % 28 + 1:02d},"a\nb"\n' for number in range(99))
+    text = f"n,day,note\n{rows}3,2026-02-30,x\n\n1,2026-01-01,y\ntwelve,2026-01-01,z\n"
+    found = infer(text)
+    assert types(found) == ["text", "text", "text"]
+    assert "n is text, since 1 of 102 values is no number: twelve (line 203)" in found.report()
+    assert "day is text, since 1 of 102 values is no date: 2026-02-30 (line 200)" in found.report()
+    assert "make dataset SOURCE=… BAD=null" in found.report()
+    found = infer(text, bad="null")
+    assert types(found) == ["double precision", "date", "text"] and [column.nulls for column in found.columns] == [
+        1,
+        1,
+        0,
+    ]
+    assert "NULL: 1 of 102 values is no number: twelve (line 203)" in found.report()
+    assert "--null-in 1 twelve --null-in 2 2026-02-30" in found.sql("t") and "BAD=" not in found.report()
+
+
+def test_where_many_cells_stand_in_the_way_a_column_is_text(infer):
+    column = column_of(infer, [*map(str, range(100)), *(f"A/{number}" for number in range(40))], bad="null")
+    assert column.type == "text" and column.notes == ["text: 40 of 140 values are no numbers, such as A/0 (line 102)"]
+
+
+def test_all_mistakes_are_in_one_report(infer):
+    rows = "".join(f"{number}.5,1,2\n" for number in range(99))
+    with pytest.raises(Problem) as caught:
+        infer(f"n,d,e\n{rows}1\n\n3,1,2,9\ntwelve,3,1\n")
+    assert str(caught.value).splitlines() == [
+        "line 101 has 1 value, line 103 has 4, the header has 3",
+        "column n: 1 of 100 values is no number: twelve (line 104)",
+    ]
+
+
+@pytest.mark.parametrize("bad", ["NULL", "yes", "drop"])
+def test_bad_cells_become_null_or_nothing(infer, bad):
+    with pytest.raises(Problem, match=f"BAD={bad}: there is null alone"):
+        infer("a,b\n1,2\n", bad=bad)
 
 
 def test_words_for_missing(infer):
@@ -183,6 +243,13 @@ def test_encoding_given(infer):
         (",0,1\n0,5,6\n", True),
         ("0,1\n5,6\n", False),
         (",speed\n1,4\n2,7\n", True),
+        ("district,2022\nAK-1,-14.6111\nAK-2,3.5\n", True),
+        ("district,2022\nAK-1,14\nAK-2,350\n", True),
+        ("AK-1,2001\nAK-2,350\nAK-3,77\n", False),
+        ("ann,2001\nann,350\nbob,77\n", False),
+        ("x,y,x,y,x,y\n1,2,3,4,5,6\n", True),
+        ("?,?,?,b\n1,2,3,b\n4,5,6,b\n", False),
+        ("r-1,x\nr-2,y\nr-3,z\n", False),
         ("39, State-gov, 77516\n50, Private, 83311\n", False),
         ("name\nann\nbob\n", True),
     ],
@@ -199,6 +266,10 @@ def test_header(infer, text, header):
         ("sep=\t\na\tb\n1\t2\n", 2, ["a", "b"]),
         ("# note\n#\na,b\n1,2\n", 3, ["a", "b"]),
         ("# note\n#a,b\n1,2\n3,4\n", 2, ["#a", "b"]),
+        ("#\n1\n2\n", 1, ["#"]),
+        ("#,##,###\n1,2,3\n", 1, ["#", "##", "###"]),
+        ("# id,name,city\na1,ann,rome\na2,bob,paris\n", 1, ["# id", "name", "city"]),
+        ("# x y\n1.0 2.0\n3.0 4.0\n", 1, ["x", "y"]),
         ("#1 hit,year\nx,1999\n", 1, ["#1 hit", "year"]),
         ("# by hand, v2\nid,name\n1,a\n2,b\n", 2, ["id", "name"]),
         ("# units: m, s\nlen,time\n1,2\n", 2, ["len", "time"]),
@@ -217,6 +288,50 @@ def test_where_the_table_begins(infer, text, line, titles):
     found = infer(text)
     assert [column.title for column in found.columns] == titles
     assert f"names in line {line}" in found.report() and found.rows == text.count("\n") - line
+
+
+@pytest.mark.parametrize(
+    "text, kinds",
+    [
+        ("name value\na 1\nb 2\nc 3\n", ["text", "integer"]),
+        ("id  name  city\n1  ann  rome\n2 bob paris\n", ["integer", "text", "text"]),
+        ("title\nRoute 66\nHighway 61\n", ["text"]),
+        ("the title\nsome words\nmore words\n", ["text"]),
+    ],
+)
+def test_blanks_separate_where_there_is_a_column_of_numbers(infer, text, kinds):
+    assert types(infer(text)) == kinds
+
+
+@pytest.mark.parametrize(
+    "text, said, rows",
+    [
+        ("a,b,c\n1,2,x\n3,,4,\n5,6,y\n", "beyond column 3 are left out: line 3 has 4 values", 3),
+        ("a,b,c\n1,2,x\n3,,4, ,\n\n5,6,y,\n", "left out: line 3 has 5 values, line 5 has 4", 3),
+        ("a,b,c\n1,2,x\n\n3,4\n5,6,y\n", "end with NULL: line 4 has 2 values, not 3", 3),
+        ("x,y,x\n1,2,3\n", "names that several columns have, numbered here: x", 1),
+        ("a,b\n", "a header line and no row: an empty table", 0),
+        ("t,v\ns,m/s\n1,2\n3,4\n", "line 2 looks like a second line of the header", 3),
+        ("A,,B,\nx,y,x,y\n1,2,3,4\n4,5,6,7\n", "line 2 looks like a second line of the header", 3),
+        ("0012AB345\n0013CD678\n0014EF901\n", "every line has 9 characters and no delimiter: one column", 3),
+        ("имя,город\nИван,Москва\nПётр,Казань\n".encode("cp1251"), "ENCODING=cp1251", 2),
+    ],
+)
+def test_what_is_not_plain_is_loaded_and_said(infer, text, said, rows):
+    found = infer(text)
+    assert found.rows == rows and said in found.report(), found.report()
+
+
+def test_western_letters_are_no_others(infer):
+    for text in ("Größe,Straße\nMüller,Übergang\n", "département,région\nHérault,Ardèche\nCôte-d'Or,é\n"):
+        assert "ENCODING=cp12" not in infer(text.encode("cp1252")).report().replace("ENCODING=NAME", "")
+
+
+def test_two_ways_to_write_a_quote(infer):
+    for rows in (1, 60_000):
+        text = "a,b\n" + '1,"x"\n' * rows + '2,"x \\"y\\""\n3,"p ""q"" r"\n4,"c:\\dir\\",\n'.replace('",\n', '"\n')
+        found = infer(text)
+        assert types(found) == ["integer", "text"] and found.rows == rows + 3
 
 
 def test_colours_are_no_comments(infer):
@@ -322,7 +437,7 @@ def test_names_are_identifiers_and_distinct(titles):
         (b"\n \n", "the file is empty"),
         (b"\xef\xbb\xbf", "the file is empty"),
         (b"# a\n# b\n", "nothing but comments"),
-        (b"a,b\n", "a header line and no rows"),
+        (b"Not Found\n", "one line and no delimiter"),
         (b"<!DOCTYPE html><html><body>404</body></html>", "web page"),
         (b"%PDF-1.7\n1 0 obj", "PDF"),
         (b"PAR1\0\0", "Parquet"),
@@ -330,16 +445,24 @@ def test_names_are_identifiers_and_distinct(titles):
         (b"\x7fELF\0\0", "program"),
         (bytes(range(256)) * 20, "NUL"),
         (b"a,b\n1,2\n3\n", "line 3 has 1 value, the header has 2"),
-        (b"a,b\n1,2,3\n4,5\n6,7\n", "line 2 has 3 or more values, the header has 2"),
+        (b"a,b\n1,2,3\n4,5\n6,7\n", "line 2 has 3 values, the header has 2"),
         (b'a,b\n"1,2\n3,4\n', "broken quotes"),
         (b'a,b\n"x"y,2\n"z",4\n', "broken quotes"),
         (b"Sales,,\nyear,place,sum\n2026,Rome,5\n", "is it a title above the table"),
-        (b"a,b\n1,2,3\n", "line 2 has 3 or more values, the header has 2"),
-        (b"a,b\nx,1,2\nx,3,4\n", "line 2 has 3 or more values, the header has 2"),
+        (b"a,b\n1,2,3\n", "line 2 has 3 values, the header has 2"),
+        (b"a,b\nx,1,2\nx,3,4\n", "line 2 has 3 values, line 3 has 3, the header has 2"),
         (b"sep=;\na;b\n1;2\n3\n", "line 4 has 1 value, the header has 2"),
         (b"a,b\n1,\0\n", "line 2 has a NUL byte"),
         ("a,b\nä,ö\nü,".encode() + b"\xe4\n", "line 3 is not UTF-8, though the rest"),
         (b"a,b\n1,\x81\n", "neither UTF-8 nor Windows-1252"),
+        (
+            "名前,b\n東京大学の入口,1\n日本語の文章です,2\n".encode("shift_jis"),
+            "may be cp932: make dataset SOURCE=… ENCODING=cp932",
+        ),
+        (
+            "\n".join([",".join(f"c{number}" for number in range(1200)), ",".join(["1.5"] * 1200)]).encode(),
+            "write_frame",
+        ),
         (b"My title\n" + b"a,b,c\n1,2,3\n4,5,6\n7,8,9\n" * 5, "a title above the table"),
         (",".join(f"c{number}" for number in range(1601)).encode() + b"\n" + b",".join([b"1"] * 1601), "1,601 columns"),
         (gzip.compress(b"a,b\n1,2\n" * 9999)[:-20], "damaged or cut off"),
@@ -412,6 +535,15 @@ def test_no_file_no_table_name_and_no_overwriting(tmp_path):
         (["--skip", "2"], "# x\n# y", ""),
         (["--delimiter", " ", "--null", "?"], ' 1  2.5 "a  b" \n\t3 ?\t"" \n', '1\t2.5\t"a  b"\n3\t\t""\n'),
         (["--escape", "\\"], '"a\\"b, NA",1\n', '"a\\"b, NA",1\n'),
+        (["--escape", '\\"'], '"a\\"b, NA\\"","x ""y"""\n"c:\\",2\n', '"a""b, NA""","x ""y"""\n"c:\\",2\n'),
+        (
+            ["--width", "3"],
+            'a,b,c\n1,2\n\n1,"x,y",z,\n1\n1,2,3, ,\n1,2,3,4\n',
+            'a,b,c\n1,2,\n1,"x,y",z\n1\n1,2,3\n1,2,3,4\n',
+        ),
+        (["--thousands", "all"], '"1,234","-1,234.5","1,23",x\n', '"1234","-1234.5","1,23",x\n'),
+        (["--thousands", "2", "--delimiter", ";"], "1,234;1,234\n", "1,234;1234\n"),
+        (["--null-in", "1", 'a "b"'], '"a ""b""",1\n', ",1\n"),
         (["--escape", "\\"], '"a\\"b","c\nd"\n' * 9, '"a\\"b","c\nd"\n' * 9),
     ],
 )

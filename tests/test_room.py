@@ -19,7 +19,7 @@ PACKAGE = ROOM / "dsproj"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The goal inside was 5,400 for what the room did then; what comes new may add to it, and nothing else.
-INSIDE, OUTSIDE, LONGEST_FILE, MOST_COMPLEX = 7800, 650, 330, 15
+INSIDE, OUTSIDE, LONGEST_FILE, MOST_COMPLEX = 8350, 650, 330, 15
 OLDEST = (3, 9)  # of the host's bare python3, as README says
 
 # For each sub-package, that is, for each interpreter: what it may import of dsproj, and of others' packages.
@@ -32,7 +32,7 @@ ALLOWED = {
     "kernel": (
         {COMMON, "database", "kernel"},
         set(
-            "IPython bson duckdb jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy pandas psycopg2 pyarrow "
+            "IPython bson charset_normalizer duckdb jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy pandas psycopg2 pyarrow "
             "pymongo redis rq rq_dashboard threadpoolctl tqdm".split()
         ),
     ),
@@ -45,7 +45,13 @@ ALLOWED = {
 OF_IMAGE = set(
     "IPython jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy pandas threadpoolctl".split()
 )
-PACKAGES = {"bson": "pymongo", "psycopg2": "psycopg2-binary", "rq_dashboard": "rq-dashboard", "secantus": "secantusdb"}
+PACKAGES = {
+    "charset_normalizer": "charset-normalizer",
+    "bson": "pymongo",
+    "psycopg2": "psycopg2-binary",
+    "rq_dashboard": "rq-dashboard",
+    "secantus": "secantusdb",
+}
 
 # One exception class, and those that the author of a notebook may want to catch.
 EXCEPTIONS = {

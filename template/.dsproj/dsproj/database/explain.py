@@ -1,14 +1,20 @@
 """What a server's error means for whoever loads a data set: what is wrong, where, and what to do."""
 
+import csv
+import io
 import re
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import psycopg2
 from psycopg2 import errorcodes
 
+from dsproj.database import normalise
 from dsproj.database.sqlfile import Step
 from dsproj.errors import Problem
-from dsproj.sets import ANEW, DataSet, shown
+from dsproj.sets import ANEW, PROJECT, DataSet, shown
 
 CONTEXT = re.compile(r"^COPY [^,]*, line (\d+)(?:, column ([^:]+))?(?:: (.*))?$", re.M)
 LONGEST = 300  # characters of a value that are shown
@@ -62,8 +68,7 @@ class Attempt:
     def row(self, step: Step, message: str, place: re.Match[str]) -> Problem:
         """A row of the file that COPY does not take."""
         number, column, value = int(place[1]), place[2], (place[3] or "")[:LONGEST]
-        skipped = re.search(r" --skip (\d+)", step.program)  # COPY counts from the first line that it is given
-        where = f"line {number + int(skipped[1] if skipped else 0)}"
+        where = f"line {line_of_file(step.program, PROJECT / 'data' / self.file, number)}"
         where += f", column {column}, value {value}" if column else ""
         log = (f"the row: {value}",) if value and not column else ()
         why = f"data/{self.file}, {where}: {message.removesuffix(f': {value}') if value else message}"
@@ -71,6 +76,28 @@ class Attempt:
             return self.problem(why, "split its columns over several files", log=log)
         column_type = "" if self.mode == "add" else f", or the column's type in {shown(self.chosen.sql)}"
         return self.problem(why, f"mend that row{column_type}", log=log)
+
+
+def line_of_file(program: str, path: Path, number: int) -> int:
+    """The line of the file on which a row begins that ends in this line of what COPY was given."""
+    words = shlex.split(program)
+    if words[:1] != ["./get_data.sh"]:
+        return number
+    chosen = normalise.options([*words[1:], str(path)])
+    style: dict[str, Any] = {
+        "delimiter": chosen.delimiter.decode().replace(" ", "\t"),
+        "quotechar": chosen.quote.decode() or None,
+    }
+    before = 0
+    try:
+        for rows, line_numbers in normalise.placed(chosen, normalise.Normaliser(chosen)):
+            if before + rows.count(b"\n") >= number:
+                read = csv.reader(io.StringIO(rows.decode(errors="replace"), newline=""), **style)
+                return next(line for line, _ in zip(line_numbers(), read) if before + read.line_num >= number)
+            before += rows.count(b"\n")
+    except (OSError, Problem, csv.Error, StopIteration):  # the file has gone, or is another one now
+        pass
+    return number + int(chosen.skip)
 
 
 def lines_of(step: Step, position: int) -> str:

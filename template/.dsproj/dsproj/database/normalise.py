@@ -2,8 +2,7 @@
 
 #   DATA_FILE=data/crops.csv.gz docker/postgres/get_data.sh --trim --null "?" --decimal-comma 2,3
 #
-# The rows keep their order, their quoting and their line numbers (but for lines that are left out); delimiter and quotes
-# stay as they are, COPY's own options read them. It goes by blocks of whole rows, which rewriting.py takes one by one.
+# The rows keep their order and their quoting; delimiter and quotes stay as they are, COPY's own options read them. It goes by blocks of whole rows, which rewriting.py takes one by one.
 
 import argparse
 import codecs
@@ -12,9 +11,10 @@ import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from dsproj.database.data_files import unpacked
-from dsproj.database.rewriting import HELD, Normaliser, columns
+from dsproj.database.rewriting import HELD, Normaliser, columns, lines
 from dsproj.errors import Problem
 
 BLOCK = 1 << 20
@@ -40,12 +40,21 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     separates = 'between values; "\\t" is a tab; a blank: any number of blanks or tabs, printed as a tab'
     add("--delimiter", default=b",", type=character, help=separates)
     add("--quote", default=b'"', type=character, help="around values that hold a delimiter; empty: none")
-    add("--escape", default=b"", type=character, help="before a quote inside quotes; else it is doubled")
+    escape = 'before a quote inside quotes; else it is doubled; \\" for a file that has both'
+    add("--escape", default=b"", type=character, help=escape)
     add("--trim", action="store_true", help="remove blanks around values that are not quoted")
     add("--null", action="append", default=[], type=word, help="a word that means: no value")
     names = ("COLUMNS", "WORD")
     add("--null-in", action="append", default=[], nargs=2, metavar=names, help="the same, in columns 2,3")
     add("--decimal-comma", metavar="COLUMNS", help='1.234,5 is 1234.5: in columns 2,3, or in "all"')
+    add("--thousands", metavar="COLUMNS", help='1,234.5 is 1234.5: in columns 2,3, or in "all"')
+    add(
+        "--width",
+        type=int,
+        default=0,
+        metavar="N",
+        help="values in a row: empty ones too many go, missing ones are empty",
+    )
     parsed = parser.parse_args(arguments)
     parsed.null_in = [(columns(numbers), word(text)) for numbers, text in parsed.null_in]
     if not parsed.file:
@@ -107,24 +116,35 @@ def whole_rows(blocks: Iterable[bytes], end_of_rows: Callable[[bytes], int]) -> 
         yield rest if rest.endswith((b"\n", b"\r")) else rest + b"\n"
 
 
-def normalised(chosen: argparse.Namespace) -> Iterator[bytes]:
-    """The file's rows in blocks of bytes, as parsed `options` say. Raises a Problem."""
+def blocks(chosen: argparse.Namespace, normaliser: Normaliser) -> Iterator[tuple[bytes, int]]:
+    """Blocks of whole rows as they lie in the file, decoded, each with the number of its first line. Raises a Problem."""
     with unpacked(chosen.file) as file:
-        normaliser = Normaliser(chosen)
-        blocks = decoded(iter(lambda: file.read(BLOCK), b""), chosen.encoding)
+        read = decoded(iter(lambda: file.read(BLOCK), b""), chosen.encoding)
         if chosen.skip:
-            blocks = after_lines(blocks, chosen.skip)
+            read = after_lines(read, chosen.skip)
         line = 1 + chosen.skip
-        for block in whole_rows(blocks, normaliser.end_of_rows):
+        for block in whole_rows(read, normaliser.end_of_rows):
             if HELD in block:
-                line += block.count(b"\n", 0, block.index(HELD))
+                line += lines(block[: block.index(HELD)])
                 raise Problem(f"line {line} has a NUL byte: this is no text file, or a damaged one")
-            next_line = line + block.count(b"\n")
-            try:
-                yield normaliser.rewrite(block)
-            except Problem as error:
-                raise Problem(f"between line {line} and line {next_line}, {error}") from None
-            line = next_line
+            yield block, line
+            line += lines(block)
+
+
+def normalised(chosen: argparse.Namespace, normaliser: Normaliser | None = None) -> Iterator[bytes]:
+    """The file's rows in blocks of bytes, as parsed `options` say. Raises a Problem."""
+    for rows, _ in placed(chosen, normaliser or Normaliser(chosen)):
+        yield rows
+
+
+def placed(chosen: argparse.Namespace, normaliser: Normaliser) -> Iterator[tuple[bytes, Callable[[], list[int]]]]:
+    """The same, each block with a function that tells the line of the file on which each of its rows begins."""
+    for block, line in blocks(chosen, normaliser):
+        try:
+            rows = normaliser.rewrite(block)
+        except Problem as error:
+            raise Problem(f"between line {line} and line {line + lines(block)}, {error}") from None
+        yield rows, partial(normaliser.line_numbers, block, line)
 
 
 def main() -> None:

@@ -34,10 +34,25 @@ def add(engine: Engine, report: Report, source: str, table: str, options: Sequen
     engine.start("this_postgres", report=report)
     if chosen not in declared:
         loader(engine, report, "vacant", wanted)
-    if has_file:
+    if has_file and options and chosen.is_written:
+        anew(engine, report, chosen, options)
+    elif has_file:
         finish(engine, report, read(chosen.env), options)
     else:
         bring(engine, report, chosen, source, options)
+
+
+def anew(engine: Engine, report: Report, chosen: DataSet, options: Sequence[str]) -> None:
+    """Find the types again, by the options that are given now, and load the table again; the SQL file may have been edited."""
+    names = (chosen.sql.with_name(f"{chosen.sql.name}.before{number or ''}") for number in range(1000))
+    before = next(path for path in names if not path.exists())
+    os.replace(chosen.sql, before)
+    try:
+        finish(engine, report, chosen, options, "force")
+    except BaseException:
+        os.replace(before, chosen.sql)
+        raise
+    report.done("schema", f"{shown(chosen.sql)} is written anew; as it was before: {shown(before)}")
 
 
 def chosen_for(source: str, wanted: str, declared: Sequence[DataSet], any_table: bool) -> tuple[DataSet, bool]:

@@ -32,7 +32,7 @@ def seed(engine: Engine, report: Report, table: str = "", force: bool = False) -
 def dataset(engine: Engine, report: Report, source: str = "", table: str = "", **options: str) -> None:
     """Add a data set from a path or link, or without one: fetch every file that is missing and load what is not loaded.
 
-    All as it was typed; options: header ("yes" or "no"), columns (names, with commas between them), encoding.
+    All as it was typed; options: header ("yes" or "no"), columns (names, with commas between them), encoding, bad.
     """
     if source.strip():
         words = [f"--{name}={value.strip()}" for name, value in options.items() if value.strip()]

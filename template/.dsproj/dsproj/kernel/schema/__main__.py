@@ -16,10 +16,11 @@ def main(report: Report, *words: str) -> str:
     parser.add_argument("--columns", type=lambda text: text.split(","), help="names for the columns: a,b,c")
     parser.add_argument("--header", choices=("yes", "no"), help="does line 1 name the columns? default: find out")
     parser.add_argument("--encoding", default="", help="of the file, as Python names it; default: find out")
+    parser.add_argument("--bad", default="", help="null: the few cells that keep a column from its type are missing")
     parser.add_argument("--force", action="store_true", help="replace an SQL file that is written already")
     given = parser.parse_args(words)
     header = {None: None, "yes": True, "no": False}[given.header]
-    options = {"encoding": given.encoding, "header": header, "names": given.columns}
+    options = {"encoding": given.encoding, "header": header, "names": given.columns, "bad": given.bad}
     return infer(given.file, given.table, given.sql, given.force, **options)
 
 

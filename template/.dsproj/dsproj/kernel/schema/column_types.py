@@ -7,21 +7,26 @@ import dataclasses
 import re
 from typing import Any
 
-from dsproj.kernel.schema.kinds import MISSING_IN_TEXT, kinds_query
+from dsproj.kernel.schema.kinds import MISSING_IN_TEXT, MOST, kinds_query
 
 Kinds = dict[str, dict[str, Any]]  # of the values in one column: a row of kinds_query for each
 
-# Codes that are written with digits alone, by the words of the column's name.
-CODES = frozenset(
-    "zip zipcode postcode postalcode plz postal phone telephone phonenumber tel mobile fax "
-    "fips ssn isbn iban ean gtin upc cusip imei".split()
-)
+# Codes that are written with digits alone, by the words of the column's name; and numbers of phones, where the name ends so
+# (mobile_users are counted).
+CODES = frozenset("zip zipcode postcode postalcode plz postal fips ssn isbn iban ean gtin upc cusip imei".split())
 CODE_LENGTH = 4
+PHONES = re.compile(r"(?:.*_)?(?:tele)?(?:phone|tel|mobile|fax)_?(?:number|num|no|nr)?(?:_?\d+)?")
+FAMILIES = {
+    "number": "integer grouped decimal infinite comma three dotted thousands".split(),
+    "date": [order + time for order in ("day first", "month first", "either") for time in ("", " time")]
+    + ["date", "timestamp", "timestamptz", "named"],
+    "truth value": ["boolean"],
+}
 NUMBERS = {"integer", "grouped", "decimal", "infinite"}
 COMMAS = {"comma", "three", "dotted", "integer", "grouped"}
 THOUSANDS = {"thousands", "three"}
 DIGITS = {"leading zeros": "leading zeros", "phone": "phone numbers", "long": "longer than 18 digits"}
-DAYS = {order + time for order in ("day first", "month first", "either") for time in ("", " time")}
+DAYS = set(FAMILIES["date"][:6])
 WITHOUT_VALUE = ("empty", "quoted empty", "blank")
 BLANKS_KEPT = "blanks around values are kept"
 
@@ -42,6 +47,15 @@ class Column:
     notes: list[str] = dataclasses.field(default_factory=list)
     decimal_comma: bool = False
     comma_like: bool = False  # has values that normalise.py would change if it were told that commas are decimal
+    thousands: bool = False  # 1,234.5 is 1234.5
+    grouped_like: bool = False  # has values that normalise.py would change if it were told so
+    commas: str = ""  # a value such as 1,234, where nothing in the column tells what its comma is
+    largest: int = 0  # its largest number then
+    bad: list[str] = dataclasses.field(default_factory=list)  # what stands in the way of a type: different values
+    bad_rows: int = 0  # how many there are
+    bad_note: str = ""  # what to say of them
+    few: bool = False  # few enough to mend, or to take for missing
+    nulled: bool = False  # they are taken for missing
     padded: bool = False  # begins with a blank in every row
     needs_trim: bool = False
     order: str = ""  # of dates of the form 1/2/2026: "day first", "month first", or "either" where both can be read
@@ -50,7 +64,8 @@ class Column:
     @property
     def nulls(self) -> int:
         """Rows that will hold NULL, blanks in text aside: those depend on the whole file."""
-        return self.empty + sum(self.missing.values()) + (self.quoted_empty + self.blank if self.type != "text" else 0)
+        known = self.empty + sum(self.missing.values()) + self.bad_rows * self.nulled
+        return known + (self.quoted_empty + self.blank if self.type != "text" else 0)
 
 
 def shown(text: str, longest: int = 40) -> str:
@@ -59,25 +74,43 @@ def shown(text: str, longest: int = 40) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def examine(connection: Any, table: str, columns: list[Column]) -> None:
-    """Fill `columns` from a table of a DuckDB connection: text, the values of each are in c<number>."""
+def examine(connection: Any, table: str, columns: list[Column], bad: str = "") -> None:
+    """Fill `columns` from a table of a DuckDB connection: text, the values of each are in c<number>.
+
+    bad: "null" takes the few cells that keep a column from its type for missing.
+    """
     cursor = connection.execute(kinds_query(table))
     names = [field[0] for field in cursor.description]
     found = collections.defaultdict(list)
     for row in cursor.fetchall():
         found[row[0]].append(dict(zip(names, row, strict=True)))
     for column in columns:
-        fill(column, found[f"c{column.number}"])
+        fill(column, found[f"c{column.number}"], bad == "null")
+    settle_commas(columns)
+    for column in columns:
+        settle_words(column, found[f"c{column.number}"])
 
 
-def fill(column: Column, found: list[dict[str, Any]]) -> None:
-    """Decide about one column, by its rows of kinds_query."""
+def fill(column: Column, found: list[dict[str, Any]], nulls: bool) -> None:
+    """Decide about the type of one column, by its rows of kinds_query."""
     count = {row["kind"]: row["rows"] for row in found}
     column.empty, column.quoted_empty, column.blank = (count.get(kind, 0) for kind in WITHOUT_VALUE)
     column.comma_like = any(row["comma_like"] for row in found)
+    column.grouped_like = any(row["grouped_like"] for row in found)
     column.missing = {row["word"]: row["rows"] for row in found if row["kind"] == "word"}
-    by_kind = {row["kind"]: row for row in found if row["kind"] not in (*WITHOUT_VALUE, "word")}
+    by_kind = values_by_kind(found)
     decide(column, by_kind)
+    if column.type == "text":
+        look_at_bad_cells(column, by_kind, nulls)
+
+
+def values_by_kind(found: list[dict[str, Any]]) -> Kinds:
+    return {row["kind"]: row for row in found if row["kind"] not in (*WITHOUT_VALUE, "word")}
+
+
+def settle_words(column: Column, found: list[dict[str, Any]]) -> None:
+    """Which words mean that there is no value, and what is to be done about blanks; the type is known."""
+    by_kind = values_by_kind(found)
     if column.type == "text":
         keep_words(column, by_kind)
     look_at_blanks(column, found, bool(by_kind))
@@ -114,27 +147,52 @@ def decide(column: Column, by_kind: Kinds) -> None:
     if not kinds:
         column.notes.append("text: no value to judge by")
     elif digits and kinds <= NUMBERS | COMMAS | DIGITS.keys():
-        column.notes.append("text: " + ", ".join(f"{DIGITS[kind]} ({by_kind[kind]['example']})" for kind in digits))
+        note_digits(column, by_kind)
     elif kinds == {"integer"}:
         decide_integer(column, by_kind["integer"])
     elif kinds <= NUMBERS or (kinds <= COMMAS and "comma" in kinds):
         decide_fraction(column, by_kind)
     elif kinds & THOUSANDS and kinds <= {"integer", "decimal", "grouped"} | THOUSANDS:
-        odd = by_kind.get("thousands") or by_kind["three"]
-        column.notes.append(f"text: commas for thousands, or for decimals ({odd['example']})")
+        decide_thousands(column, by_kind)
     elif kinds <= DAYS:
         decide_days(column, by_kind)
     else:
         decide_others(column, by_kind)
 
 
+def note_digits(column: Column, by_kind: Kinds) -> None:
+    digits = sorted(by_kind.keys() & DIGITS.keys())
+    column.notes.append("text: " + ", ".join(f"{DIGITS[kind]} ({by_kind[kind]['example']})" for kind in digits))
+
+
 def decide_integer(column: Column, row: dict[str, Any]) -> None:
     """A number, unless the column's name says that its digits are a code."""
     words = {*re.split(r"[^a-z]+", column.name), re.sub(r"[^a-z]+", "", column.name)}
-    if row["longest"] >= CODE_LENGTH and words & CODES:
+    phones = PHONES.fullmatch(column.name) and row["longest"] - row["shortest"] <= 1
+    if row["shortest" if phones else "longest"] >= CODE_LENGTH and (phones or words & CODES):
         column.notes.append(f"text: by its name a code, not a number ({row['example']})")
     else:
         column.type = "integer" if row["largest"] <= 2**31 - 1 else "bigint"
+
+
+def decide_thousands(column: Column, by_kind: Kinds) -> None:
+    """1,234: a comma for thousands where two of them, or a point beside them, show it."""
+    odd = by_kind.get("thousands") or by_kind["three"]
+    if "thousands" in by_kind or "decimal" in by_kind:
+        read_thousands(column, by_kind, odd["example"])
+    else:
+        column.notes.append(f"text: commas for thousands, or for decimals ({odd['example']})")
+        column.commas = odd["example"] if "grouped" not in by_kind else ""
+        column.largest = max(row["largest"] or 0 for row in by_kind.values())
+
+
+def read_thousands(column: Column, by_kind: Kinds, example: str) -> None:
+    column.thousands = True
+    if {"decimal", "grouped"} & by_kind.keys() or any(row["fraction"] for row in by_kind.values()):
+        decide_fraction(column, by_kind)
+    else:
+        column.type = "integer" if max(row["largest"] for row in by_kind.values()) <= 2**31 - 1 else "bigint"
+    column.notes.append(f"commas for thousands ({example})")
 
 
 def decide_fraction(column: Column, by_kind: Kinds) -> None:
@@ -153,7 +211,8 @@ def decide_days(column: Column, by_kind: Kinds) -> None:
     """Dates such as 1/2/2026: is the day first? Known where some value can be read in one way only."""
     orders = {kind.removesuffix(" time") for kind in by_kind} - {"either"}
     if len(orders) > 1:
-        column.notes.append("text: in some dates the day comes first, in some the month")
+        shown_in = [f"{kind.removesuffix(' time')}: {by_kind[kind]['example']}" for kind in sorted(by_kind)]
+        column.notes.append(f"text: dates are written in several ways ({', '.join(shown_in)})")
         return
     column.type = "timestamp" if any(kind.endswith(" time") for kind in by_kind) else "date"
     column.order = orders.pop() if orders else "either"
@@ -176,21 +235,59 @@ def decide_others(column: Column, by_kind: Kinds) -> None:
         column.notes.append("timestamp: some values are a date alone and get 00:00")
     elif kinds == {"timestamp", "timestamptz"}:
         column.notes.append("text: some times have a time zone, some have none")
-    else:
-        say_why_text(column, by_kind)
+    elif family := next((name for name, members in FAMILIES.items() if kinds <= {*members}), ""):
+        examples = ", ".join(row["example"] for row in by_kind.values())
+        column.notes.append(f"text: {family}s are written in several ways ({shown(examples, 90)})")
 
 
-def say_why_text(column: Column, by_kind: Kinds) -> None:
-    """Note what keeps a column from being numbers or dates, where most of its values are some."""
-    usual, *others = sorted(by_kind, key=lambda kind: by_kind[kind]["rows"], reverse=True)
-    if not others or usual in ("other", "boolean", "letter", *DIGITS):
+def look_at_bad_cells(column: Column, by_kind: Kinds, nulls: bool) -> None:
+    """Which cells keep a column from being numbers, dates or truth values, where most of its values are some?"""
+    total = rows_without([], by_kind)
+    family, count = min(
+        ((name, rows_without(members, by_kind)) for name, members in FAMILIES.items()), key=lambda pair: pair[1]
+    )
+    others = by_kind.keys() - FAMILIES[family]
+    if not others or 2 * count >= total:
         return
-    rows, total = sum(by_kind[kind]["rows"] for kind in others), sum(row["rows"] for row in by_kind.values())
-    if rows < 0.5 * total:
-        whole = "whole numbers" if usual == "integer" else "dates"
-        label = "numbers" if usual in ("decimal", "grouped", "comma", "three") else whole
-        odd = shown(by_kind[others[0]]["example"])
-        column.notes.append(f"text: {rows:,} of {total:,} values are no {label}, for example {odd}")
+    if by_kind.keys() & DIGITS.keys():
+        note_digits(column, by_kind)
+        return
+    column.bad_rows, column.bad = count, sum((by_kind[kind]["some"] for kind in sorted(others)), [])
+    column.bad_note = f"{count:,} of {total:,} values {f'are no {family}s' if count > 1 else f'is no {family}'}"
+    without = dataclasses.replace(column, notes=[])
+    decide(without, {kind: row for kind, row in by_kind.items() if kind not in others})
+    column.few = without.type != "text" and count <= max(1, total // 10) and len(column.bad) <= MOST
+    if without.type == "text":
+        column.notes += without.notes
+    elif nulls and column.few:
+        take_for_missing(column, without)
+
+
+def rows_without(kinds: list[str], by_kind: Kinds) -> int:
+    return sum(row["rows"] for kind, row in by_kind.items() if kind not in kinds)
+
+
+def take_for_missing(column: Column, without: Column) -> None:
+    """The bad cells of a column; `without` is what it is without them."""
+    if any(re.search(r"[\x00-\x1f]", value) for value in column.bad):
+        return  # the command that prints the rows is one line
+    column.nulled, column.type, column.notes = True, without.type, without.notes
+    for name in ("decimal_comma", "thousands", "commas", "largest", "order", "date"):
+        setattr(column, name, getattr(without, name))
+
+
+def settle_commas(columns: list[Column]) -> None:
+    """1,234 alone says nothing: it is what other columns of the file show."""
+    known = {name for name in ("thousands", "decimal_comma") if any(getattr(column, name) for column in columns)}
+    for column in columns:
+        if not column.commas or len(known) != 1:
+            continue
+        if "thousands" in known:
+            column.type, column.thousands = "integer" if column.largest <= 2**31 - 1 else "bigint", True
+            column.notes[0] = f"commas for thousands, as in other columns ({column.commas})"
+        else:
+            column.type, column.decimal_comma = "double precision", True
+            column.notes[0] = f"decimal comma, as in other columns ({column.commas})"
 
 
 def settle_days(columns: list[Column]) -> str | None:

@@ -8,9 +8,11 @@ import dataclasses
 import io
 import itertools
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
+from dsproj.database import rewriting
 from dsproj.database.data_files import check_start, lines_before, unpacked
 from dsproj.database.normalise import BLOCK, decoded
 from dsproj.errors import Problem
@@ -22,6 +24,7 @@ SAMPLE = 1 << 18  # bytes from which delimiter and quotes are found; the whole f
 ROWS = 2000
 MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 HIGH = re.compile(rb"[\x80-\xff]")
+EITHER = rewriting.EITHER.decode()
 SAY_IT = "say what it is: make dataset SOURCE=… ENCODING=NAME"
 
 
@@ -94,8 +97,36 @@ def other_encoding(path: Path, line: int) -> str:
     try:
         check_encoding(path, "cp1252")
     except Problem:
-        raise Problem(f"line {line} is neither UTF-8 nor Windows-1252 (Western European): {SAY_IT}") from None
+        said = f"line {line} is neither UTF-8 nor Windows-1252 (Western European)"
+        if likely := likely_encoding(path):
+            raise Problem(f"{said}, it may be {likely}: make dataset SOURCE=… ENCODING={likely}") from None
+        raise Problem(f"{said}: {SAY_IT}") from None
     return "cp1252"
+
+
+def likely_encoding(path: Path) -> str:
+    """Python's name of the encoding that the letters of the file speak for, "" where none does. It is a guess."""
+    try:
+        from charset_normalizer import from_bytes
+    except ImportError:  # while a project is generated; there is no suggestion then
+        return ""
+    with unpacked(path) as file:
+        # Lines that are no plain letters tell; the others only take time.
+        lines = [line for line in file.read(16 * SAMPLE).splitlines(keepends=True) if HIGH.search(line)]
+    best = from_bytes(b"".join(lines)[:SAMPLE]).best()
+    return best.encoding if best else ""
+
+
+def letters_of_another(path: Path) -> tuple[str, str]:
+    """(encoding, some of its words) for a file that can be read as Windows-1252 too, and has no Latin letters then."""
+    if not (likely := likely_encoding(path)):
+        return "", ""
+    with unpacked(path) as file:
+        text = file.read(SAMPLE).decode(likely, errors="ignore")
+    words = [word for word in re.findall(r"[^\W\d_]{2,}", text) if not word.isascii()]
+    names = [unicodedata.name(letter, "") for word in words for letter in word if not letter.isascii()]
+    foreign = len(words) > 2 and not any("LATIN" in name or not name for name in names)
+    return (likely, ", ".join(words[:3])) if foreign else ("", "")
 
 
 def check_encoding(path: Path, encoding: str) -> None:
@@ -128,7 +159,10 @@ def find_quote(text: str, delimiter: str) -> tuple[str, str]:
         whole = len(re.findall(rf"(?:^|{edge}) *{quote}[^{quote}\n]*{quote} *(?={edge}|$)", text, re.M))
         if begin and (quote == '"' or whole > 0.9 * begin):
             backslash = len(re.findall(rf"[^{edge}\n\\]\\{quote}(?! *(?:{edge}|$))", text, re.M))
-            doubled = len(re.findall(rf"[^{edge}\n]{quote}{quote}(?! *(?:{edge}|$))", text, re.M))
+            before_none = len(re.findall(rf"[^{edge}\n\\]\\{quote}(?!{quote}| *(?:{edge}|$))", text, re.M))
+            doubled = len(re.findall(rf"[^{edge}\n\\]{quote}{quote}(?! *(?:{edge}|$))", text, re.M))
+            if before_none and doubled and quote == '"':
+                return quote, EITHER
             return quote, "\\" if backslash > doubled else ""
     return "", ""
 
@@ -137,7 +171,7 @@ def split(text: str, delimiter: str, quote: str, escape: str) -> list[list[str]]
     """The first rows of a text, blank lines left out, up to one that is broken."""
     style: dict[str, Any] = {"quotechar": quote, "skipinitialspace": True} if quote else {"quoting": csv.QUOTE_NONE}
     if escape:
-        style |= {"escapechar": escape, "doublequote": False}
+        style |= {"escapechar": "\\", "doublequote": escape == EITHER}
     rows = []
     with contextlib.suppress(csv.Error):
         for row in itertools.islice(filter(None, csv.reader(io.StringIO(text), delimiter=delimiter, **style)), ROWS):
@@ -158,7 +192,7 @@ def find_dialect(path: Path, given: str) -> Dialect:
         raise Problem(f"there is nothing but comments or Excel's sep=: {skip} line{'s' * (skip > 1)}")
     delimiter = find_delimiter(text, delimiters, skip)
     if delimiter == BLANKS:
-        text = "\n".join(" ".join(line.split()) for line in text.split("\n"))
+        text = "\n".join(" ".join(line.split()) for line in text.removeprefix("# ").split("\n"))
     quote, escape = find_quote(text, delimiter)
     rows = split(text, delimiter, quote, escape)
     place = missing_title(rows) if len(rows[0]) > 1 else None
@@ -188,7 +222,7 @@ def find_delimiter(text: str, delimiters: str, skip: int) -> str:
         raise Problem(
             f"line {skip + 1} has 1 value, the others have {below_title}: is it a title above the table? Remove it"
         )
-    if is_separated_by_blanks(text):
+    if is_separated_by_blanks(text.removeprefix("# ")):
         return BLANKS
     # One column: any character that does not occur.
     return next((character for character in DELIMITERS if character not in text), "\x1f")
@@ -213,14 +247,27 @@ def lines_above(text: str) -> tuple[int, str]:
     count = next((number for number, line in enumerate(lines) if not line.startswith("#")), 0)
     if not count:
         return 0, DELIMITERS
+    if not any(map(lines[count].count, DELIMITERS)):
+        return count - names_words(lines[count - 1 :]), DELIMITERS
     # Lines of as many values as the rows may belong to them: "#name,age" above the rows, colours such as #ff0000.
     delimiter = max(DELIMITERS, key=lines[count].count)
     values = lines[count].count(delimiter)
     alike = [values > 0 and line.count(delimiter) == values for line in lines[:count]]
     below = split("\n".join(lines[count:]), delimiter, *find_quote(text, delimiter))
-    if not alike[-1] or lines[count - 1].startswith("# ") and has_header(below):
+    if not alike[-1] or lines[count - 1].startswith("# ") and names_numbers(below):
         return count, DELIMITERS
     return 0 if all(alike) else count - 1, DELIMITERS
+
+
+def names_words(lines: list[str]) -> bool:
+    """Does the first line, a comment, name what the others have? "# x y" above numbers does, as numpy writes it."""
+    names, *rows = [line.lstrip("# ").split() for line in lines]
+    return len(names or ["#"]) == len(rows[0]) and not has_header(rows)
+
+
+def names_numbers(rows: list[list[str]]) -> bool:
+    """Is the first row a header without a doubt, with names above numbers?"""
+    return has_header(rows) and any(map(is_number, (cell for row in rows[1:] for cell in row)))
 
 
 def missing_title(rows: list[list[str]]) -> int | None:
@@ -234,11 +281,20 @@ def missing_title(rows: list[list[str]]) -> int | None:
 
 
 def is_separated_by_blanks(text: str) -> bool:
-    """Several words in every line, equally many, and most of them numbers or in quotes?"""
+    """Several words in every line, equally many, and most of them numbers or in quotes, or all those of a column?"""
     rows = list(filter(None, (re.findall(r'"[^"]*"|\S+', line) for line in text.split("\n")[:ROWS])))
     widths = collections.Counter(map(len, rows[1:] or rows))  # the header may lack a name for those of the rows
     width, number = widths.most_common(1)[0]
-    if width < (2 if '" "' in text.partition("\n")[0] else 3) or number <= 0.9 * widths.total():
+    if number <= 0.9 * widths.total() or width < 2:
         return False
     words = [word for row in rows for word in row]
-    return sum(word[0] == '"' or is_number(word) for word in words) > 0.5 * len(words)
+    if width > 2 or '" "' in text.partition("\n")[0]:
+        if sum(word[0] == '"' or is_number(word) for word in words) > 0.5 * len(words):
+            return True
+    return (
+        {len(row) for row in rows} == {width} and len(rows) > 2 and any(map(all_numbers, zip(*rows[1:], strict=True)))
+    )
+
+
+def all_numbers(column: tuple[str, ...]) -> bool:
+    return all(map(is_number, column))

@@ -1,6 +1,11 @@
 """Does the first row of a file name its columns?"""
 
 import re
+from collections.abc import Callable, Iterable
+
+from dsproj.kernel.schema.kinds import MISSING
+
+Rows = list[list[str]]
 
 
 def is_number(text: str) -> bool:
@@ -11,13 +16,17 @@ def is_year(text: str) -> bool:
     return re.fullmatch(r"(1[89]|20)\d\d", text.strip()) is not None
 
 
-def is_title(rows: list[list[str]]) -> bool:
+def is_missing(text: str) -> bool:
+    return text.strip().lower() in ("", *MISSING)
+
+
+def is_title(rows: Rows) -> bool:
     """Is the first row a line of text above the table, its other columns empty? The second row has the names then."""
     first = rows[0]
     return len(first) > 2 and bool(first[0]) and not any(first[1:]) and len(rows) > 1 and all(rows[1])
 
 
-def has_header(rows: list[list[str]]) -> bool:
+def has_header(rows: Rows) -> bool:
     """Does the first row name the columns? Numbers above numbers, or words that come again below, do not."""
     first, rest = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
     numbers = [index for index, cell in enumerate(first) if is_number(cell)]
@@ -25,17 +34,30 @@ def has_header(rows: list[list[str]]) -> bool:
         return not numbers
     if numbers:
         return are_labels(first, numbers, rest)
-    named = [cell for cell in first if cell]
-    if len(set(named)) < len(named) - 2:
-        return False
     columns = list(zip(*rest, strict=True))
-    if any(sum(map(is_number, column)) > 0.5 * len(rest) for column in columns):
+    of_numbers = [index for index, column in enumerate(columns) if share(is_number, column) > 0.5]
+    if any(not is_missing(first[index]) for index in of_numbers):
         return True
-    again = sum(bool(cell) and cell in column for cell, column in zip(first, columns, strict=True))
-    return again * 2 < len(first)
+    named = [cell for cell in first if not is_missing(cell)]
+    if not named or len(set(named)) < len(named) - 2:
+        return False
+    return are_new(first, columns)
 
 
-def are_labels(first: list[str], numbers: list[int], rest: list[list[str]]) -> bool:
+def are_new(first: Iterable[str], columns: list[tuple[str, ...]]) -> bool:
+    """Do most of these cells not come again in their columns, and does none of them look like the values there?"""
+    named = [(cell, column) for cell, column in zip(first, columns, strict=True) if not is_missing(cell)]
+    again = sum(cell in column for cell, column in named)
+    return again * 2 < len(named) and not is_like_the_others(first, columns)
+
+
+def share(holds: Callable[[str], bool], values: Iterable[str]) -> float:
+    """The share of those that are there for which it holds."""
+    there = [value for value in values if not is_missing(value)]
+    return sum(map(holds, there)) / max(len(there), 1)
+
+
+def are_labels(first: list[str], numbers: list[int], rest: Rows) -> bool:
     """Are the numbers in the first row, in columns `numbers`, names of columns?"""
     labels = [first[index] for index in numbers]
     if goes_up(labels) and 2 < len(labels) < len(first):
@@ -43,9 +65,16 @@ def are_labels(first: list[str], numbers: list[int], rest: list[list[str]]) -> b
     if labels == [str(number) for number in range(len(labels))] and (len(labels) > 2 or first[0] == ""):
         return True  # as pandas writes a table without names
     below = [row[index] for row in rest for index in numbers]
-    if all(map(is_year, labels)) and 1 < len(set(labels)) == len(labels) < len(first):
-        return sum(map(is_year, below)) < 0.5 * len(below)
+    if all(map(is_year, labels)) and len(set(labels)) == len(labels) < len(first):
+        return share(is_year, below) < 0.5 and are_new_but(numbers, first, rest)
     return not any(map(is_number, below))
+
+
+def are_new_but(numbers: list[int], first: list[str], rest: Rows) -> bool:
+    """are_new, these columns aside."""
+    others = [index for index in range(len(first)) if index not in numbers]
+    columns = list(zip(*rest, strict=True))
+    return are_new([first[index] for index in others], [columns[index] for index in others])
 
 
 def goes_up(labels: list[str]) -> bool:
@@ -54,3 +83,37 @@ def goes_up(labels: list[str]) -> bool:
         return False
     steps = {int(after) - int(before) for before, after in zip(labels, labels[1:], strict=False)}
     return len(steps) == 1 and steps.pop() > 0
+
+
+def shape(text: str) -> str:
+    """AK-17 -> A-9: how a value is made up."""
+    return re.sub(r"([A9])\1+", r"\1", re.sub(r"[A-Za-z]", "A", re.sub(r"\d", "9", text)))
+
+
+def is_like_the_others(first: Iterable[str], columns: Iterable[Iterable[str]]) -> bool:
+    """Is some cell made up of letters and digits just as those below it are, such as AK-1 above AK-2?"""
+    for cell, column in zip(first, columns, strict=True):
+        made_up, others = shape(cell), [shape(value) for value in column if not is_missing(value)]
+        if "9" in made_up and len(made_up) > 1 and others.count(made_up) > 0.9 * len(others) > 0:
+            return True
+    return False
+
+
+def has_second_line(rows: Rows) -> bool:
+    """Does the second row belong to the header too: units, or names below those of groups, above columns of numbers?"""
+    width = len(rows[0])
+    second, rest = rows[1] if len(rows) > 1 else [], [row for row in rows[2:] if len(row) == width]
+    if len(rest) < 2 or len(second) != width:
+        return False
+    numbers = [index for index, column in enumerate(zip(*rest, strict=True)) if share(is_number, column) > 0.9]
+    words = [index for index in numbers if not is_missing(second[index]) and not is_number(second[index])]
+    return bool(words) and len(words) == sum(bool(second[index].strip()) for index in numbers)
+
+
+def is_fixed_width(rows: Rows) -> bool:
+    """Lines of one column, all of one length and made up alike: columns that nothing separates?"""
+    lines = [row[0] for row in rows if len(row) == 1]
+    if len(lines) < max(3, len(rows)) or len({len(line) for line in lines}) > 1 or len(lines[0]) < 8:
+        return False
+    digits = [{line[place].isdigit() for line in lines} for place in range(len(lines[0]))]
+    return sum(each == {True} for each in digits) > 1 and any(each == {False} for each in digits)

@@ -3,11 +3,11 @@
 # Every distinct value of a column gets a kind ("integer", "leading zeros", "day first", ...) by the patterns below. The
 # values themselves are never converted here: PostgreSQL reads what the file says.
 
-from dsproj.database.rewriting import COMMA_NUMBER
+from dsproj.database.rewriting import COMMA_NUMBER, GROUPED_NUMBER
 
 # Words that stand for "no value" in columns of numbers, dates and truth values, in lower case; and those that do so in text
 # as well, letter by letter: there Na is sodium, and Nan a town.
-MISSING = tuple(r"? na n/a #n/a <na> null \n nan none nil - -- . #null! #value! #div/0!".split())
+MISSING = tuple(r"? na n/a #n/a <na> null \n nan none nil - -- . .. ... #null! #value! #div/0!".split())
 MISSING_IN_TEXT = ("?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "\\N", "NaN", "nan")
 
 MONTH = "(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(tember)?|oct(ober)?|nov(ember)?|dec(ember)?)"
@@ -43,6 +43,7 @@ KINDS = [
 ]
 # What most text is told by, without a look at the patterns.
 NO_PATTERN = "length(v) > 45 OR NOT regexp_matches(v, '^[-+.,0-9tfijmasond]', 'i')"
+MOST = 20  # different values of one kind that are kept
 DIGITS = "rtrim(ltrim(translate(split_part(lower({}), 'e', 1), '+-.', ''), '0'), '0')"
 
 
@@ -59,6 +60,13 @@ def kinds_query(table: str) -> str:
     swapped = f"regexp_replace({day}, '^([0-9]+)([-/.])([0-9]+)', '\\3\\2\\1')"
     day_first = f"try_strptime({day}, {DAY_FORMATS}) IS NOT NULL"
     month_first = f"v[3:5] NOT LIKE '%.%' AND try_strptime({swapped}, {DAY_FORMATS}) IS NOT NULL"
+    # Digits that a double has: the fewest that are read as it again, or as many as the file writes of it.
+    digits, double = DIGITS.format("u"), "try_cast(u AS DOUBLE)"
+    written = "least(60, greatest(length(ltrim(translate(split_part(lower(u), 'e', 1), '+-.', ''), '0')) - 1, 0))"
+    fewest, as_many = (
+        DIGITS.format(f"{double}::VARCHAR"),
+        DIGITS.format(f"format('{{:.' || {written} || 'e}}', {double})"),
+    )
     return f"""
 WITH counted AS (
     SELECT name, raw, count(*) AS n FROM {table} UNPIVOT INCLUDE NULLS (raw FOR name IN (COLUMNS(*))) GROUP BY ALL
@@ -78,15 +86,20 @@ kinds AS (
             CASE WHEN {day_first} THEN CASE WHEN {month_first} THEN 'either' ELSE 'day first' END
                 WHEN {month_first} THEN 'month first' ELSE 'other' END || CASE WHEN contains(v, ':') THEN ' time' ELSE '' END
         ELSE pattern END AS kind,
-        CASE WHEN pattern IN ('comma', 'three', 'dotted') THEN replace(replace(v, '.', ''), ',', '.') ELSE v END AS u
+        CASE WHEN pattern IN ('comma', 'three', 'dotted') THEN replace(replace(v, '.', ''), ',', '.')
+            WHEN pattern = 'thousands' THEN replace(v, ',', '') ELSE v END AS u
     FROM patterned
 )
 SELECT name, kind, CASE WHEN kind = 'word' THEN v END AS word, sum(n)::BIGINT AS rows, count(*) AS values,
-    min(v) AS example, max(length(v)) AS longest, max(CASE WHEN kind = 'integer' THEN abs(v::BIGINT) END) AS largest,
-    bool_or(CASE WHEN kind IN ('integer', 'grouped', 'decimal', 'comma', 'three', 'dotted')
+    min(v) AS example, min(raw, {MOST + 1}) AS some, min(length(v)) AS shortest, max(length(v)) AS longest,
+    max(CASE WHEN kind = 'integer' OR kind IN ('three', 'thousands') AND NOT contains(v, '.')
+        THEN abs(try_cast(replace(v, ',', '') AS BIGINT)) END) AS largest,
+    bool_or(CASE WHEN kind IN ('integer', 'grouped', 'decimal', 'comma', 'three', 'dotted', 'thousands')
         AND (length(u) > 15 OR contains(lower(u), 'e'))
-        THEN {DIGITS.format("u")} IS DISTINCT FROM {DIGITS.format("try_cast(try_cast(u AS DOUBLE) AS VARCHAR)")} END) AS inexact,
+        THEN {digits} IS DISTINCT FROM {fewest} AND {digits} IS DISTINCT FROM {as_many} END) AS inexact,
     bool_or(regexp_matches(v, '[.,]') AND regexp_full_match(v, {quoted(COMMA_NUMBER.decode())})) AS comma_like,
+    bool_or(contains(v, ',') AND regexp_full_match(v, {quoted(GROUPED_NUMBER.decode())})) AS grouped_like,
+    bool_or(kind = 'thousands' AND contains(v, '.')) AS fraction,
     bool_or(raw <> v) AS blanks, bool_and(raw LIKE ' %') AS padded,
     bool_and(regexp_full_match(v, '[A-Z][A-Z]')) AS short_codes
 FROM kinds GROUP BY ALL ORDER BY rows DESC, kind DESC, word"""

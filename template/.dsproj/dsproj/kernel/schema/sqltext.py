@@ -3,6 +3,7 @@
 import re
 
 from dsproj.kernel.schema.column_types import Column, shown
+from dsproj.kernel.schema.dialect import EITHER
 from dsproj.kernel.schema.kinds import quoted
 from dsproj.kernel.schema.reading import Reading, options
 from dsproj.names import identifier
@@ -56,7 +57,7 @@ def copy_options(found: Reading) -> str:
         chosen.append("DELIMITER " + (quoted(mark) if mark.isprintable() else f"E'\\x{ord(mark):02x}'"))
     if dialect.quote == "'":
         chosen.append("QUOTE ''''")
-    if dialect.escape:
+    if dialect.escape and dialect.escape != EITHER:
         chosen.append(f"ESCAPE {quoted(dialect.escape)}")
     if force_null := [identifier(each.name) for each in found.columns if each.type != "text" and each.quoted_empty]:
         chosen.append(f"FORCE_NULL ({', '.join(force_null)})")
@@ -87,7 +88,8 @@ def account(found: Reading) -> str:
         lines.append("blanks around values are removed")
     if dialect.encoding == "cp1252":
         lines.append("it is not UTF-8: read as Windows-1252 (Western European); if letters look wrong: ENCODING=NAME")
-    return "\n".join([*lines, *listed(found.columns)])
+    warnings = [f"look at this: {warning}" for warning in found.warnings]
+    return "\n".join([*lines, *listed(found.columns), *warnings])
 
 
 def listed(columns: list[Column]) -> list[str]:
