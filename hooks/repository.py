@@ -95,4 +95,4 @@ def introduction(answers):
 def by_hand(*first):
     """The command that does what this step does, wherever it has stopped; `first` are commands that go before."""
     made = [INIT, "git config include.path ../.dsproj/gitconfig", "git add --all"]
-    return " && ".join([*first, *made, f'git commit -m "{MESSAGE}"'])
+    return " && ".join(dict.fromkeys([*first, *made, f'git commit -m "{MESSAGE}"']))

@@ -1,5 +1,6 @@
 """Data on the move: backup, restore and destroy, on both engines and from one to the other; a clone elsewhere."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -224,6 +225,21 @@ def test_a_restore_that_cannot_be_done_changes_nothing(stacks, tmp_path):
     assert [path.suffix for path in (project.path / "backups").iterdir()] == [".tar"] * len(
         list((project.path / "backups").iterdir())
     )
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_backup(stacks):
+    for project in stacks:
+        (project.path / "backups").mkdir(exist_ok=True)
+        kept = sorted(path.name for path in (project.path / "backups").iterdir())
+        with contextlib.ExitStack() as stack:
+            if os.getuid() or command("mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", project.path / "backups").returncode:
+                pytest.skip("no disk can be mounted here: only root can")
+            stack.callback(command, "umount", "--lazy", project.path / "backups")
+            (project.path / "backups" / "of-others").write_bytes(b"x" * (180 << 10))
+            said = refused(project, "backup")
+            assert "The disk is full: backups/\nTo finish: make room, then: make backup" in said, said
+            assert [path.name for path in (project.path / "backups").iterdir()] == ["of-others"]
+        assert sorted(path.name for path in (project.path / "backups").iterdir()) == kept
 
 
 def test_a_clone_on_another_machine_comes_up_with_data_and_passwords_of_its_own(stacks, tmp_path):

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from conftest import PREFIX, ROOT, checked, command, free_port, wait_for
-from stacks import IDENTITY, LocalStack, stack_of
+from stacks import IDENTITY, SERVICES, LocalStack, stack_of
 
 DRILL = "DSPROJ_DRILL" in os.environ
 LIMIT = 600  # seconds
@@ -173,6 +174,23 @@ def test_what_is_packed_a_thousandfold_fills_no_memory(project, tmp_path):
     if peak := re.search(r"(\d+) KB", said):
         assert int(peak[1]) < 300_000
     assert not list(project.path.glob("data/endless*"))
+
+
+def test_one_name_and_the_same_ports_twice_at_once(tmp_path):
+    """Both come up, each with ports of its own, though one loses the race between looking at a port and taking it."""
+    made = [LocalStack(tmp_path / name / "same", f"{PREFIX}-same") for name in ("one", "two")]
+    ports = {"jupyter_port": free_port(20600), "monitor_port": free_port(21600)}
+    try:
+        with ThreadPoolExecutor() as pool:
+            for done in pool.map(lambda stack: stack.generate(**ports).printed, made):
+                assert "same is running" in done, done
+        for stack in made:
+            assert set(stack.states()) == SERVICES and set(stack.states().values()) == {"healthy"}
+        for name in ("JUPYTER_PORT", "MONITOR_PORT", "PGPORT", "REDIS_PORT"):
+            assert made[0].env[name] != made[1].env[name]
+    finally:
+        for stack in made:
+            stack.remove()
 
 
 # --- the drill's

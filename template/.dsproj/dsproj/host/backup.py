@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import re
 import shutil
@@ -13,7 +15,7 @@ import tarfile
 import tempfile
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +30,7 @@ from dsproj.settings import PROJECT, slug
 
 BACKUPS = PROJECT / "backups"
 FORMAT = 1
+LEAST = 1 << 20  # bytes; a disk that has less is full
 STORES = "dsproj.kernel.stores"
 THERE = "ls backups/ shows those that there are; then: make restore FILE=backups/…tar"
 # Another session that holds a table, such as a notebook in a transaction, is waited for this long.
@@ -80,12 +83,23 @@ def scratch() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(dir=BACKUPS, prefix=".part-")
 
 
+@contextlib.contextmanager
+def full_disk_said(folder: str) -> Iterator[None]:
+    """A full disk is an error with its place, also where a program found out that has words of its own for it."""
+    try:
+        yield
+    except (Problem, OSError):
+        if shutil.disk_usage(folder).free < LEAST:
+            raise OSError(errno.ENOSPC, "", "backups/") from None
+        raise
+
+
 def save(engine: Engine, report: Report, stores: Sequence[str] | None = None) -> Path:
     """Write a backup of PostgreSQL and of `stores` (default: all); its path. It gets its name when it is whole."""
     name = slug()
     stamp = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     loader(engine, report, "missing")  # puts the ledger in order, if a restore was killed
-    with scratch() as place:
+    with scratch() as place, full_disk_said(place):
         folder, before = Path(place), row_counts(engine)
         files = dump(engine, report, folder, others(engine) if stores is None else stores)
         after = row_counts(engine)
@@ -209,7 +223,7 @@ def restore(engine: Engine, report: Report, file: str, force: bool) -> None:
     if not file:
         raise Problem("Which one? make restore FILE=backups/…tar")
     path = Path(file).expanduser()
-    with scratch() as place:
+    with scratch() as place, full_disk_said(place):
         folder = Path(place)
         manifest = unpack(path, folder)
         known = {"postgres", *others(engine)}

@@ -31,10 +31,15 @@ def up(report: Report, *services: str) -> None:
     if (free := shutil.disk_usage(places.STATE).free) < ROOM_TO_START and not supervision.answers():
         raise full_disk(f"{places.STATE}, {free / 1e6:.0f} MB free")
     postgres.check()
-    ensure_supervisord(settings, report)
-    if not services:
-        stop_surplus_workers(settings, report)
-    bring_up(names, settings, report, empty=bool(services))
+    while True:
+        ensure_supervisord(settings, report)
+        if not services:
+            stop_surplus_workers(settings, report)
+        try:
+            return bring_up(names, settings, report, empty=bool(services))
+        except Problem:
+            if not settle_ports(settings, report):  # else another program took a port on the way
+                raise
 
 
 def down(report: Report) -> bool:
@@ -162,17 +167,18 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def settle_ports(settings: Settings, report: Report) -> None:
-    """Whoever comes second to a port gives way: what does not run and finds its port taken gets the next free one."""
+def settle_ports(settings: Settings, report: Report) -> dict[str, int]:
+    """Whoever comes second to a port gives way: what finds its port taken gets the next free one; {variable: port}."""
     known = supervision.processes()
-    idle = [name for name in places.process_names(settings) if not health.is_alive(known.get(name))]
-    wanted = {places.PORTS[name]: settings.port(places.PORTS[name]) for name in idle if name in places.PORTS}
-    busy = [name for name, port in wanted.items() if not port_is_free(port) and not processes.listen(port)]
+    idle = [name for name in places.process_names(settings) if not health.is_steady(known.get(name))]
+    wanted = {name: settings.port(places.PORTS[name]) for name in idle if name in places.PORTS}
+    taken = [name for name, port in wanted.items() if not port_is_free(port) and not processes.may_listen(port, name)]
+    busy = [places.PORTS[name] for name in taken]
     if busy and settings.is_for_once:  # .env is the other engine's, whose servers may be what listens there
-        listed = ", ".join(f"{name}={wanted[name]}" for name in busy)
+        listed = ", ".join(f"{places.PORTS[name]}={wanted[name]}" for name in taken)
         cure = f"make down, or other ports in .env; then: {places.again()}"
         raise Problem(f"Taken by the other engine's servers, or by another program: {listed}", cure)
-    move(busy, settings, report)
+    return move(busy, settings, report)
 
 
 def main(report: Report, command: str, *words: str) -> Any:

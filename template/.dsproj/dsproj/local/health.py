@@ -8,10 +8,16 @@ from dsproj.kernel import health
 from dsproj.settings import Settings, addresses
 
 Process = dict[str, Any]  # what supervisord says of one
+STEADY = 30  # seconds
 
 
 def is_alive(process: Process | None) -> bool:
     return process is not None and process["statename"] in ("STARTING", "RUNNING")
+
+
+def is_steady(process: Process | None) -> bool:
+    """Has it run for so long that it must have its port? A server that finds that taken ends at once, and is tried again."""
+    return process is not None and process["statename"] == "RUNNING" and process["now"] - process["start"] > STEADY
 
 
 def wrong(name: str, settings: Settings, process: Process | None, empty: bool = False) -> str | None:
