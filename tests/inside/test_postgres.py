@@ -170,6 +170,18 @@ def test_parameters_are_values_and_never_sql(table):
     assert len(read_frame(f"SELECT * FROM {table} WHERE label = %(label)s", {"label": "yes"})) == 2
 
 
+def test_a_sample_is_a_share_of_a_table_and_the_same_at_every_call(table):
+    assert read_frame(table)["_id"].tolist() == [1, 2, 3, 4, 5] == read_frame(table, sample=1)["_id"].tolist()
+    write_frame(pd.DataFrame({"_id": range(100, 10_100)}), table, if_exists="append")
+    one, same, other = (read_frame(table, sample=0.1, seed=seed)["_id"].tolist() for seed in (0, 0, 1))
+    assert one == same != other and 800 < len(one) < 1200
+    for share in (0, 10, -0.1):
+        with pytest.raises(ValueError, match="above 0 and at most 1"):
+            read_frame(table, sample=share)
+    with pytest.raises(ValueError, match="in a query, write FROM t TABLESAMPLE"):
+        read_frame(f"SELECT * FROM {table}", sample=0.1)
+
+
 def test_reading_leaves_an_open_transaction_open(table):
     con, cur = connect_to_postgres()
     cur.execute(f"DELETE FROM {table}")

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg2 import extensions
+from psycopg2 import extensions, sql
 from pyarrow import csv as arrow_csv
 
-from dsproj.kernel.connection import Cursor
+from dsproj.kernel.connection import Cursor, identifier
 
 BLOCK = 2**20  # bytes of CSV text, or one row if that is longer, that are parsed at a time
 
@@ -33,6 +33,23 @@ UNKNOWN_TO_PYTHON = {1082: "infinity", 1186: "infinity|mon|year", 1083: "^24:", 
 # What NULL can be in: Arrow's own choice would make an integer column with a NULL one of floats.
 TEXT = pd.StringDtype(na_value=np.nan)
 PANDAS_TYPES = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.string(): TEXT}
+
+
+def text(cur: Cursor, query: Any, params: Any, sample: float | None, seed: int) -> str:
+    """The query without placeholders, or the one that a table's name stands for: all its rows, or a share of them."""
+    if isinstance(query, str) and re.fullmatch(r"\w+(\.\w+)?", query):
+        query = sql.SQL("SELECT * FROM {}").format(identifier(query))
+        if sample is not None:
+            if not 0 < sample <= 1:
+                raise ValueError(f"sample is a share of the rows, above 0 and at most 1: {sample} is none")
+            share = sql.SQL(" TABLESAMPLE BERNOULLI ({}) REPEATABLE ({})")
+            query += share.format(sql.Literal(sample * 100), sql.Literal(seed))
+    elif sample is not None:
+        how = "in a query, write FROM t TABLESAMPLE BERNOULLI (10) REPEATABLE (0)"
+        raise ValueError(f"sample is of a table, which is given by its name; {how}")
+    if params is None and isinstance(query, str):
+        return query
+    return bytes(cur.mogrify(query, params)).decode()
 
 
 def read(cur: Cursor, query: str) -> pd.DataFrame:
