@@ -16,7 +16,7 @@ def bring(project):
     chosen = next(iter(sets.data_sets()), None)
     if not chosen:
         return Outcome("none chosen")
-    sources = [absolute(source) for source in chosen.sources]
+    sources = [absolute(project.source)] if project.source else chosen.sources
     try:
         with console.transfer(chosen.file) as progress:
             source = download.fetch(sources, chosen.path, chosen.checksum, progress)

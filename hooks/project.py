@@ -10,11 +10,12 @@ import yaml
 class Project:
     """The folder that Copier has just rendered.
 
-    path: the folder; answers: the stored answers as a dict, `stack`, `dataset` and so on.
+    path: the folder; answers: the stored answers as a dict, `stack`, `dataset` and so on; source: the path or link of the
+    data as it was typed, where the stored answer has but the name.
     """
 
-    def __init__(self, path, answers_file=".copier-answers.yml"):
-        self.path = Path(path).resolve()
+    def __init__(self, path, answers_file=".copier-answers.yml", source=""):
+        self.path, self.source = Path(path).resolve(), source.strip()
         self.answers = yaml.safe_load((self.path / answers_file).read_text(encoding="utf-8"))
 
     def module(self, name):

@@ -12,7 +12,7 @@ import threading
 import zipfile
 
 import pytest
-from conftest import ROOT, checked, command, free_port
+from conftest import ROOT, checked, command, free_port, generate
 
 from hooks import dataset, environment, libraries, repository, schema, stack, summary
 from hooks.outcome import Outcome
@@ -22,7 +22,7 @@ from hooks.project import Project
 @pytest.fixture
 def project(render):
     """project(**answers) -> hooks' view of a rendered project."""
-    return lambda **answers: Project(render(**answers))
+    return lambda **answers: Project(render(**answers), source=answers.get("dataset_source", ""))
 
 
 # --- environment -----------------------------------------------------------------------------------------------------
@@ -191,6 +191,23 @@ def test_relative_source_is_meant_from_where_the_user_typed(project, tmp_path, m
     made = project(dataset="csv", dataset_source="my crops.csv")
     assert dataset.bring(made).complete
     assert (made.path / "data/my_crops.csv").read_text() == "a\n1\n"
+
+
+def test_no_file_of_git_says_where_the_data_lay(template, tmp_path):
+    home = tmp_path / "home of Ada"
+    home.mkdir()
+    (home / "crops.csv").write_text("a,b\n1,2\n")
+    made = tmp_path / "project"
+    done = generate(template, made, dataset="csv", dataset_source=home / "crops.csv", stack="none")
+    assert done.returncode == 0 and (made / "data/crops.csv").exists(), done.printed
+    found = command("git", "grep", "--fixed-strings", "--name-only", str(home), cwd=made)
+    assert found.stdout == "" and checked("git", "ls-files", cwd=made)
+    assert "dataset_source: crops.csv\n" in (made / ".copier-answers.yml").read_text()
+    # What a killed generation or another try needs, `copier recopy`, goes on with the file that is in data/.
+    again = command(
+        sys.executable, "-m", "copier", "recopy", "--trust", "--defaults", "--overwrite", "--quiet", made, cwd=tmp_path
+    )
+    assert again.returncode == 0 and "data/crops.csv, 0.0 MB, was there already" in again.printed, again.printed
 
 
 def test_samples_are_what_their_script_makes(tmp_path):

@@ -48,18 +48,22 @@ def test_five_returns_make_a_project(asked, tmp_path):
     assert answers(tmp_path)["dataset"] == "adult"
 
 
-def test_a_csv_file_of_ones_own_is_asked_for_until_there_is_one(asked, tmp_path):
+def test_a_csv_file_of_ones_own_is_asked_for_until_there_is_one(asked, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "my crops [2026].csv").write_text("a,b\n1,2\n")
     child = asked()
     reply(child, "called", RETURN)
     reply(child, "Which data", DOWN * 2 + RETURN)
     reply(child, "Where is the file", RETURN)
     reply(child, "needs its file", "ftp://x/y.csv" + RETURN)
-    reply(child, "starts with http", "\x15" + "~/my crops.csv" + RETURN)
+    reply(child, "starts with http", "\x15" + "https://x.org/a.csv?X-Amz-Signature=1" + RETURN)
+    reply(child, "give its path", "\x15" + "~/my crop [2026].csv" + RETURN)
+    reply(child, "he folder in which", "\x15" + "~/my crops [2026].csv" + RETURN)
     for question in ("Which Jupyter", "MongoDB", "details"):
         reply(child, question, RETURN)
     finish(child)
-    assert answers(tmp_path)["dataset_source"] == "~/my crops.csv"
-    assert answers(tmp_path)["table_name"] == "my_crops"
+    assert answers(tmp_path)["dataset_source"] == "my crops [2026].csv"
+    assert answers(tmp_path)["table_name"] == "my_crops_2026"
 
 
 @pytest.mark.parametrize("number, dataset", [(0, "adult"), (1, "breast_cancer"), (2, "csv"), (3, "none")])

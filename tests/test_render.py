@@ -414,7 +414,7 @@ def test_hostile_names_stay_text(render, name):
 
 
 def test_source_with_quotes_and_spaces_survives_the_shell(render):
-    source = '/tmp/it\'s a "file" $(touch owned) `id`.csv'
+    source = 'https://example.org/it\'s a "file" $(touch owned) `id`.csv'
     project = render(dataset="csv", dataset_source=source)
     (settings,) = (project / "docker/postgres/datasets").glob("*.env")
     script = 'set -eu; . "$1"; printf %s "$SEED_SOURCES"'

@@ -7,6 +7,7 @@ import unicodedata
 import urllib.parse
 from collections.abc import Iterable
 
+LINKS = ("http://", "https://", "s3://", "gs://", "hf://", "kaggle://")
 LONGEST = 63  # bytes, PostgreSQL's limit
 # PostgreSQL's reserved words; its system columns, and the project's own: columns _id and target, table dsproj_seed.
 RESERVED = frozenset(
@@ -54,12 +55,21 @@ def is_table_name(text: str) -> bool:
 
 def is_link(source: str) -> bool:
     """Is this a link, not a path?"""
-    return source.startswith(("http://", "https://"))
+    return source.startswith(LINKS)
+
+
+def has_key(link: str) -> bool:
+    """Does a link say who asks, so that git is no place for it?"""
+    return bool(
+        re.search(r"(?i)[?&](x-amz-signature|x-goog-signature|signature|sig|token|access_token|api_?key)=", link)
+    )
 
 
 def base_name(source: str) -> str:
     """The last part of a path or link; of a link, the place of a zip archive's member is left to file_name."""
     path = urllib.parse.unquote(urllib.parse.urlsplit(source).path) if is_link(source) else source
+    if "/spreadsheets/" in path and path.endswith("/export"):  # of Google
+        return "sheet.csv"
     return path.rstrip("/").rpartition("/")[2]
 
 

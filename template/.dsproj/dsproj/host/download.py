@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import errno
 import http.client
-import io
 import json
 import os
+import re
 import shutil
 import socket
 import string
@@ -23,57 +23,14 @@ from typing import Any
 
 from dsproj.errors import Problem
 from dsproj.files import BLOCK, sha256
+from dsproj.host import pacing
+from dsproj.host.clouds import address, asked_for, file_link, scheme
 from dsproj.names import is_link
 
-TIMEOUT = 20  # seconds without a byte
-SLOWEST = 1000  # bytes a second, over as long
-SLOW = "given up, since it sends less than 1 kB a second,"
 TRIES = 4  # of a download that breaks off, one after another with next to nothing gained
 RESERVE = 50_000_000  # bytes that a disk shall have left
 
 Progress = Callable[[int, int], None]  # of (bytes done, bytes in all or 0 where that is not known)
-
-
-class Paced(io.RawIOBase):
-    """What a connection brings; TimeoutError where that is next to nothing: the socket's own asks for one byte in time."""
-
-    def __init__(self, raw: Any) -> None:
-        self.raw, self.count, self.since = raw, 0, 0.0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        got: int | None = self.raw.readinto(buffer)
-        self.count, now = self.count + (got or 0), time.monotonic()
-        self.since = self.since or now
-        if now - self.since > TIMEOUT:
-            if self.count < SLOWEST * (now - self.since):
-                raise TimeoutError(SLOW)
-            self.count, self.since = 0, now
-        return got
-
-    def close(self) -> None:
-        self.raw.close()
-        super().close()
-
-
-class Pacing(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
-    """Opens links so that every byte of a reply, of its head too, comes through Paced."""
-
-    def do_open(self, http_class: Any, req: Any, **options: Any) -> Any:
-        def connection(*words: Any, **more: Any) -> Any:
-            made = http_class(*words, **more)
-            made.response_class = paced
-            return made
-
-        return super().do_open(connection, req, **options)
-
-
-def paced(*words: Any, **options: Any) -> http.client.HTTPResponse:
-    reply: Any = http.client.HTTPResponse(*words, **options)
-    reply.fp = io.BufferedReader(Paced(reply.fp.detach()))
-    return reply
 
 
 def silent(done: int, total: int) -> None:
@@ -99,19 +56,19 @@ def obtain(sources: Sequence[str], target: Path, checksum: str, progress: Progre
     target.parent.mkdir(exist_ok=True)
     partial = target.with_name(target.name + ".part")
     failures = []
-    for source in sources:
+    for source in map(file_link, sources):
         try:
             broken = transfer(source, partial, progress)
             if not broken:
                 check(source, partial, checksum)
                 return source, partial
             failures.append(broken)
-            if source is not sources[-1] or not noted(partial, source.partition("#")[0]):
+            if source != file_link(sources[-1]) or not noted(partial, source.partition("#")[0]):
                 forget(partial)
         except Problem as problem:
             failures.append(problem.what)
             forget(partial)
-    raise Problem("\n".join(failures) or "no source is given (SEED_SOURCES)")
+    raise Problem("\n".join(dict.fromkeys(failures)) or "no source is given (SEED_SOURCES)")
 
 
 def transfer(source: str, partial: Path, progress: Progress) -> str:
@@ -144,7 +101,7 @@ def download(link: str, partial: Path, progress: Progress) -> str:
     """Write what an http(s) link gives to the path `partial`, in several tries; "", or why the last one broke off."""
     tries, before = 0, size_of(partial)
     while broken := request(link, partial, progress):
-        tries = 1 if size_of(partial) > before + SLOWEST * TIMEOUT else tries + 1
+        tries = 1 if size_of(partial) > before + pacing.SLOWEST * pacing.TIMEOUT else tries + 1
         if tries == TRIES or not noted(partial, link):
             break
         time.sleep(tries)
@@ -164,20 +121,30 @@ def request(link: str, partial: Path, progress: Progress) -> str:
     if done:
         asked.add_header("Range", f"bytes={done}-")
         asked.add_header("If-Range", info["version"])
-    place = asked.full_url
+    place = link if scheme(link) else asked.full_url
     try:
-        with urllib.request.build_opener(Pacing).open(asked, timeout=TIMEOUT) as reply:
+        with pacing.opened(asked) as reply:
             done, total = receive(reply, link, partial, done, progress)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # the file on the server is shorter now
             partial.unlink()
             return request(link, partial, progress)
-        raise Problem(f"{place}: the server says {error.code} {error.reason}") from None
-    except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
-        why = SLOW if SLOW in error.args else "the connection ended"
-        return f"{place}: {why} after {size_of(partial)} bytes"
+        raise Problem(
+            f"{place}: the server says {refusal(error)}" + asked_for(link) * (error.code in (401, 403))
+        ) from None
+    except (TimeoutError, socket.timeout, ConnectionError, http.client.HTTPException) as error:
+        stalled = (
+            f"nothing came for {pacing.TIMEOUT} s,"
+            if isinstance(error, (TimeoutError, socket.timeout))
+            else "the connection ended"
+        )
+        return f"{place}: {pacing.SLOW if pacing.SLOW in error.args else stalled} after {size_of(partial)} bytes"
     except (OSError, ValueError) as error:
-        raise Problem(f"{place}: {reason(error, asked, partial)}") from None
+        # What keeps a host from being reached holds for each link to it, and is then said once.
+        where = asked.host if isinstance(error, urllib.error.URLError) else place
+        raise Problem(f"{where}: {reason(error, partial)}") from None
+    if done > total:
+        raise Problem(f"{place}: the server says that it is {total} bytes, and sends more")
     return f"{place}: the connection ended after {done} of {total} bytes" if done != total else ""
 
 
@@ -193,8 +160,9 @@ def receive(reply: Any, link: str, partial: Path, done: int, progress: Progress)
     version = etag if etag.startswith('"') else reply.headers.get("Last-Modified", "")
     info = {"link": link, "version": version, "total": total}
     info_of(partial).write_text(json.dumps(info), encoding="utf-8")
+    reply.length = None  # to the end of what comes: the length that was said is compared
     with open(partial, "ab" if done else "wb") as file:
-        while block := reply.read1(BLOCK):
+        while (not total or done <= total) and (block := reply.read1(BLOCK)):
             file.write(block)
             done += len(block)
             progress(done, total)
@@ -203,13 +171,24 @@ def receive(reply: Any, link: str, partial: Path, done: int, progress: Progress)
     return done, total or done
 
 
+def refusal(error: urllib.error.HTTPError) -> str:
+    """What a server says in place of the file, in one line: the message of an S3 store too."""
+    if region := error.headers.get("x-amz-bucket-region", "") * (error.code in (301, 307)):
+        return f"that the bucket is in AWS_REGION={region}"
+    if "infinite loop" in str(error.reason):
+        return f"{error.code}, and leads round in a circle"
+    found = re.search(rb"<Message>([^<]+)</Message>", error.read(10_000))
+    return f"{error.code} {found[1].decode(errors='replace') if found else error.reason}"
+
+
 def size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
 def request_for(link: str) -> urllib.request.Request:
     """The request for a link as people write it, with blanks and letters that an address may not have."""
-    parts = urllib.parse.urlsplit(link)
+    where, headers = address(link)
+    parts = urllib.parse.urlsplit(where)
     if parts.username is not None:
         raise Problem("a link with a user name or password in it would end up in git; download that file yourself")
     try:
@@ -217,8 +196,12 @@ def request_for(link: str) -> urllib.request.Request:
     except UnicodeError:
         raise Problem(f"{link}: {parts.netloc} is no name of a host") from None
     path, query = (urllib.parse.quote(part, safe=string.punctuation) for part in (parts.path, parts.query))
-    address = urllib.parse.urlunsplit((parts.scheme, host, path, query, ""))
-    return urllib.request.Request(address, headers={"User-Agent": "dsproj", "Accept-Encoding": "identity"})
+    request = urllib.request.Request(urllib.parse.urlunsplit((parts.scheme, host, path, query, "")))
+    for name, value in {"User-Agent": "dsproj", "Accept-Encoding": "identity"}.items():
+        request.add_header(name, value)
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)
+    return request
 
 
 def info_of(partial: Path) -> Path:
@@ -235,13 +218,13 @@ def noted(partial: Path, link: str) -> dict[str, Any]:
         return {}
 
 
-def reason(error: object, asked: urllib.request.Request, partial: Path) -> object:
+def reason(error: object, partial: Path) -> object:
     """Why a request failed, in words."""
     error = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(error, socket.gaierror):
-        return f"the host {asked.host} is not known (a slip in its name, or no network)"
+        return "no such host is known (a slip in its name, or no network)"
     if isinstance(error, (TimeoutError, socket.timeout)):
-        return f"no answer within {TIMEOUT} s"
+        return f"no answer within {pacing.TIMEOUT} s"
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full after {size_of(partial) / 1e6:,.0f} MB"
     return getattr(error, "strerror", None) or error

@@ -8,6 +8,7 @@ import urllib.parse
 from pathlib import Path
 
 from dsproj.errors import Problem
+from dsproj.host.clouds import file_link
 from dsproj.names import is_link
 
 
@@ -15,7 +16,7 @@ def checked_source(source: str) -> str:
     """A link as it is, a path made absolute; Problem where it cannot be either."""
     if re.search(r"[\x00-\x1f\x7f]", source):
         raise Problem("SOURCE: a path or link has no line breaks or control characters")
-    if is_link(source):
+    if is_link(source := file_link(source)):
         try:
             parts = urllib.parse.urlsplit(source)
             host, _ = parts.hostname, parts.port  # a port that is no number is found out when it is asked for
@@ -25,7 +26,9 @@ def checked_source(source: str) -> str:
             raise Problem(f"SOURCE={source}: this link names no host")
         return source
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source):
-        raise Problem(f"SOURCE={source}: a path, or a link that starts with http:// or https://, please")
+        raise Problem(
+            f"SOURCE={source}: a path, or a link that starts with http:// or https:// (or s3://, gs://, hf://, kaggle://), please"
+        )
     path = Path(os.path.abspath(os.path.expanduser(source)))
     if not path.exists():
         raise Problem(f"SOURCE={source}: there is no such file")
