@@ -228,9 +228,13 @@ def test_make_dataset_adds_a_table_to_the_running_stack(project, tmp_path):
         assert project.sql("SELECT count(*) FROM wheat") == "2"
         assert sql.stat().st_uid == env.stat().st_uid == os.getuid()
         assert "wheat is loaded already: 2 rows" in project.make(*words)
-        # As on a clone whose database is empty and whose file is not in git: `make up` has it all again.
-        (project.path / "data/Wheat_touch_owned_e.csv").unlink()
+        assert "loaded already: crops (300000 rows), wheat (2 rows)\n" in project.make("seed")
+        # As on a clone, whose database is empty; and on one without the file: where it lay here is nobody's business there.
         project.sql("DROP TABLE wheat; DELETE FROM dsproj_seed WHERE table_name = 'wheat'")
+        (project.path / "data/Wheat_touch_owned_e.csv").rename(tmp_path / "wheat.csv")
+        assert str(tmp_path) not in env.read_text() + sql.read_text()
+        assert "Wheat_touch_owned_e.csv is not here, and came from somebody's own folder" in refused(project, "dataset")
+        (tmp_path / "wheat.csv").rename(project.path / "data/Wheat_touch_owned_e.csv")
         assert "wheat: 2 rows" in project.make("up")
         for given, message in {
             "SOURCE=/nope.csv": "there is no such file",

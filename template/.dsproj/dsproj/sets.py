@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dsproj.errors import Problem
@@ -32,13 +32,25 @@ class DataSet:
     file: str
     sample: str
     checksum: str  # SHA-256 of the file, "" where it is not known yet
-    sources: tuple[str, ...]  # paths or links, tried in turn
+    sources: tuple[str, ...]  # links, tried in turn; in an older project also a path
     sql: Path
+    appends_to: Path | None = None  # the SQL file that makes the table, where this one only adds rows to it
+    parts: tuple[DataSet, ...] = ()  # what adds rows to this one's table, in their order
+
+    @property
+    def all(self) -> tuple[DataSet, ...]:
+        """This one and its parts: one for each file that the table is made from."""
+        return (self, *self.parts)
 
     @property
     def is_first(self) -> bool:
         """Is it the one that the project began with?"""
         return self.sql != self.env.with_suffix(".sql")
+
+    @property
+    def number(self) -> int:
+        """Of a part, such as 2 for crops+2.env."""
+        return int(self.env.stem.rpartition("+")[2])
 
     @property
     def path(self) -> Path:
@@ -62,10 +74,15 @@ def read(env: Path) -> DataSet:
         words = shlex.split(env.read_text(encoding="utf-8"), comments=True)
         values = {name: value for name, _, value in (word.partition("=") for word in words)}
         table, file = values["SEED_TABLE"], values["SEED_FILE"]
-        sample, checksum, sql = (values.get(f"SEED_{name}", "") for name in ("SAMPLE", "SHA256", "SQL"))
+        names = ("SAMPLE", "SHA256", "SQL", "APPENDS_TO")
+        sample, checksum, sql, to = (values.get(f"SEED_{name}", "") for name in names)
         sources = tuple(shlex.split(values.get("SEED_SOURCES", "")))
         script = Path(os.path.normpath(env.parent / sql)) if sql else env.with_suffix(".sql")
-        return DataSet(env, table, file, sample, checksum, sources, script)
+        head = Path(os.path.normpath(env.parent / to)) if to else None
+        found = DataSet(env, table, file, sample, checksum, sources, script, head)
+        if head and found.number < 1:
+            raise ValueError("a part is called <table>+<number>.env")
+        return found
     except (ValueError, KeyError) as error:
         raise Problem(f"{shown(env)} is no valid file of settings: {error}", "mend it, then: make up") from None
 
@@ -83,7 +100,9 @@ def data_sets() -> list[DataSet]:
     except PermissionError as error:
         what = f"{shown(Path(error.filename))} may not be read by the server; allow it"
         raise Problem(what, "chmod -R a+rX docker/postgres") from None
-    return sorted((each for each in found if each.table), key=lambda each: not each.is_first)
+    parts = sorted((each for each in found if each.appends_to), key=lambda each: each.number)
+    heads = sorted((each for each in found if each.table and not each.appends_to), key=lambda each: not each.is_first)
+    return [replace(head, parts=tuple(each for each in parts if each.table == head.table)) for head in heads]
 
 
 def note_checksum(env: Path, checksum: str) -> None:

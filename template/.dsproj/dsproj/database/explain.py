@@ -38,15 +38,24 @@ class Attempt:
 
     def problem(self, why: str, mend: str = "", cure: str = "", log: tuple[str, ...] = ()) -> Problem:
         """Why it failed, that all is as it was, and what to mend before the command that tries again."""
-        done = {"force": "changed", "drop": "changed", "add": "loaded, nothing of it is kept"}.get(self.mode, "loaded")
-        what = f"{self.chosen.table}: {why}\nnothing was {done}"
-        return Problem(f"{what}; {mend}" if mend else what, cure or (ANEW if self.mode == "add" else self.again), log)
+        done = {"add": "loaded, nothing of it is kept", "append": "added, nothing of it is kept"}
+        done |= dict.fromkeys(("force", "replace", "drop"), "changed")
+        what = f"{self.chosen.table}: {why}\nnothing was {done.get(self.mode, 'loaded')}"
+        anew = {"add": ANEW, "append": f"{ANEW} TABLE={self.chosen.table} MODE=append"}
+        return Problem(f"{what}; {mend}" if mend else what, cure or anew.get(self.mode, self.again), log)
+
+    @property
+    def makes_table(self) -> Path:
+        """The SQL file that has the columns' types."""
+        return self.chosen.appends_to or self.chosen.sql
 
     @property
     def again(self) -> str:
         """The command that tries again, with what is there already."""
         if self.mode == "drop":
             return f"make dataset DROP={self.chosen.table}"
+        if self.mode == "replace":  # all is as it was, also in data/
+            return f"make dataset SOURCE=<the file> TABLE={self.chosen.table} MODE=replace"
         return f"make seed TABLE={self.chosen.table}" + " FORCE=1" * (self.mode == "force")
 
     def explained(self, error: psycopg2.Error, lost: bool, step: Step | None = None) -> Problem:
@@ -74,7 +83,7 @@ class Attempt:
         why = f"data/{self.file}, {where}: {message.removesuffix(f': {value}') if value else message}"
         if message.startswith(TOO_BIG):
             return self.problem(why, "split its columns over several files", log=log)
-        column_type = "" if self.mode == "add" else f", or the column's type in {shown(self.chosen.sql)}"
+        column_type = "" if self.mode in ("add", "replace") else f", or the column's type in {shown(self.makes_table)}"
         return self.problem(why, f"mend that row{column_type}", log=log)
 
 

@@ -1,10 +1,11 @@
 """The table dsproj_seed: what is loaded, from which file, as what. A table and its line here come and go together."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
+from psycopg2.extras import Json
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS dsproj_seed (
@@ -18,7 +19,8 @@ CREATE TABLE IF NOT EXISTS dsproj_seed (
 ALTER TABLE dsproj_seed
     ADD COLUMN IF NOT EXISTS sql_sha256 text,   -- of the SQL file
     ADD COLUMN IF NOT EXISTS file_state text,   -- the file's size and time of change
-    ADD COLUMN IF NOT EXISTS seconds numeric;   -- that loading took
+    ADD COLUMN IF NOT EXISTS seconds numeric,   -- that loading took
+    ADD COLUMN IF NOT EXISTS appended jsonb NOT NULL DEFAULT '[]';  -- further files whose rows were added, in their order
 """
 
 # A restore puts the ledger of the backup in the place of this one. What it says of tables that the backup does not have, and
@@ -35,8 +37,14 @@ END $$;
 """
 
 
+OF_PART = ("file_name", "sha256", "row_count", "sql_sha256", "file_state")
+
+
 class Entry(NamedTuple):
-    """One table's line. row_count: rows; sql_sha256 and file_state are None for a line of an early version."""
+    """One table's line. row_count: rows; sql_sha256 and file_state are None for a line of an early version.
+
+    appended: for each further file, {"file_name", "sha256", "row_count", "sql_sha256", "file_state"}; its rows count above, too.
+    """
 
     table_name: str
     file_name: str
@@ -45,6 +53,32 @@ class Entry(NamedTuple):
     synthetic: bool
     sql_sha256: str | None
     file_state: str | None
+    appended: list[dict[str, Any]]
+
+    def part(self, file: str) -> "Entry | None":
+        """The line for a further file, None where its rows are not in the table."""
+        found = next((each for each in self.appended if each["file_name"] == file), None)
+        return Entry(self.table_name, synthetic=False, appended=[], **found) if found else None
+
+    @property
+    def names(self) -> list[str]:
+        """Of its files in data/."""
+        return [self.file_name, *(each["file_name"] for each in self.appended)]
+
+    @property
+    def files(self) -> str:
+        """Its files, for people."""
+        more = len(self.appended)
+        return f"data/{self.file_name}" + f" and {more} more file{'s' * (more > 1)}" * bool(more)
+
+    @property
+    def loaded_already(self) -> str:
+        return f"{self.table_name} is loaded already: {self.row_count} rows from {self.files}"
+
+    @property
+    def as_part(self) -> dict[str, Any]:
+        """This line as one of `appended`."""
+        return {name: value for name, value in self._asdict().items() if name in OF_PART}
 
 
 # One seed at a time, until the transaction ends.
@@ -75,8 +109,15 @@ def entries(cursor: Cursor) -> dict[str, Entry]:
 
 
 def add(cursor: Cursor, new: Entry, seconds: float) -> None:
-    query = f"INSERT INTO dsproj_seed ({COLUMNS}, seconds) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-    cursor.execute(query, (*new, round(seconds, 3)))
+    query = f"INSERT INTO dsproj_seed ({COLUMNS}, seconds) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    values = new._asdict() | {"appended": Json(new.appended)}
+    cursor.execute(query, (*values.values(), round(seconds, 3)))
+
+
+def append(cursor: Cursor, new: Entry) -> None:
+    """The rows of a further file are in the table."""
+    query = "UPDATE dsproj_seed SET row_count = row_count + %s, appended = appended || %s WHERE table_name = %s"
+    cursor.execute(query, (new.row_count, Json([new.as_part]), new.table_name))
 
 
 def note(cursor: Cursor, new: Entry) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from typing import Any, Callable
 
@@ -85,7 +86,7 @@ def _seed(report: Screen, given: Given) -> None:
 def _dataset(report: Screen, given: Given) -> None:
     if dropped := given.get("DROP", "").strip():
         return _host("drop").drop(_engine(made=True), report, dropped, given.get("FORCE", "") not in NO)
-    names = ("SOURCE", "TABLE", "HEADER", "COLUMNS", "ENCODING", "BAD")
+    names = ("SOURCE", "TABLE", "MODE", "HEADER", "COLUMNS", "ENCODING", "BAD")
     _host("datasets").dataset(_engine(made=True), report, **{name.lower(): given.get(name, "") for name in names})
 
 
@@ -169,7 +170,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
     "exec": ('a command where the notebooks run: make exec CMD="python -V"', _exec),
     "seed": ("load the data sets, each once; to drop a table and load it anew: make seed TABLE=t FORCE=1", _seed),
     "dataset": (
-        "add data: make dataset SOURCE=<path or link> [TABLE=t]; withdraw it: DROP=t; alone: fetch what is missing",
+        "add data: make dataset SOURCE=<path or link> [TABLE=t] [MODE=append]; withdraw it: DROP=t; alone: fetch what is missing",
         _dataset,
     ),
     "notebook": ('a notebook of today: make notebook NAME="Encode target"', _notebook),
@@ -198,9 +199,14 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
 }
 
 
-def _read(words: list[str]) -> Given:
+def _read(command: str, words: list[str]) -> Given:
     """What make or the caller has given: {NAME: value}."""
-    given = {key[len(GIVEN) :]: text for key, text in os.environ.items() if key.startswith(GIVEN) and text}
+    known = {key[len(GIVEN) :]: text for key, text in os.environ.items() if key.startswith(GIVEN)}
+    given = {key: text for key, text in known.items() if text}
+    # make takes source=x as well as SOURCE=x, and hands it on in its flags alone.
+    for name in re.findall(r"(?:^|(?<!\\)\s)(\w+)=", os.environ.get("MAKEFLAGS", "").partition("-- ")[2]):
+        if name not in known and name.upper() in known:
+            raise Problem(f"{name}=…: variables are written in capitals", f"make {command} {name.upper()}=…")
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key.isupper():
@@ -214,7 +220,7 @@ def _run(name: str, words: list[str], report: Screen) -> None:
         raise Problem(f"There is no command {name}", "make help")
     if name == "exec" and words and "=" not in words[0]:
         _engine(*DATABASE).replace(WORK, *words)
-    COMMANDS[name][1](report, _read(words))
+    COMMANDS[name][1](report, _read(name, words))
 
 
 def main(words: list[str]) -> None:

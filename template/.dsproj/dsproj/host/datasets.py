@@ -4,22 +4,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial as later
 from typing import Any
 
 from dsproj.errors import Problem
-from dsproj.host.adding import add
+from dsproj.host.adding import bring
+from dsproj.host.again import again, append
 from dsproj.host.engine import Engine
-from dsproj.host.loading import loader, prepare
+from dsproj.host.loading import finish, ledger, loader, prepare
+from dsproj.host.source import checked_source
+from dsproj.names import is_link, is_table_name, table_name
 from dsproj.report import Report
-from dsproj.sets import data_sets
+from dsproj.sets import DataSet, data_sets
+from dsproj.settings import PROJECT
+
+__all__ = ["dataset", "ledger", "seed", "up"]
 
 
 def up(engine: Engine, report: Report) -> None:
     """Load what is not loaded, and fetch only what that needs; this_postgres runs."""
     missing = loader(engine, report, "missing")
-    each_of(later(prepare, engine, report, each) for each in data_sets() if each.table in missing)
+    each_of(later(prepare, engine, report, part) for each in data_sets() if each.table in missing for part in each.all)
     loader(engine, report, "once")
 
 
@@ -29,20 +35,21 @@ def seed(engine: Engine, report: Report, table: str = "", force: bool = False) -
     loader(engine, report, "force" if force else "once", *filter(None, [table]))
 
 
-def dataset(engine: Engine, report: Report, source: str = "", table: str = "", **options: str) -> None:
+def dataset(engine: Engine, report: Report, source: str = "", table: str = "", mode: str = "", **options: str) -> None:
     """Add a data set from a path or link, or without one: fetch every file that is missing and load what is not loaded.
 
-    All as it was typed; options: header ("yes" or "no"), columns (names, with commas between them), encoding, bad.
+    All as it was typed; mode: "append" or "replace", for a table that is there; options: header ("yes" or "no"), columns
+    (names, with commas between them), encoding, bad.
     """
     if source.strip():
         words = [f"--{name}={value.strip()}" for name, value in options.items() if value.strip()]
-        add(engine, report, source.strip(), table.strip(), words)
+        add(engine, report, source.strip(), table.strip(), mode.strip(), words)
         return
     declared = data_sets()
     if not declared:
         raise Problem("There is no data set yet; to add one", "make dataset SOURCE=<path or link>")
     engine.start("this_postgres", report=report)
-    steps = [later(prepare, engine, report, each) for each in declared]
+    steps = [later(prepare, engine, report, part) for each in declared for part in each.all]
     each_of([*steps, later(loader, engine, report, "replace-sample")])
 
 
@@ -58,6 +65,44 @@ def each_of(steps: Iterable[Callable[[], Any]]) -> None:
         raise problems[0] if len(problems) == 1 else Problem("\n".join(map(str, problems)))
 
 
-def ledger(engine: Engine) -> list[list[Any]]:
-    """What is loaded: [[table, number of rows, is it the synthetic sample?], …]; this_postgres runs."""
-    return list(loader(engine, Report(), "ledger"))
+def add(engine: Engine, report: Report, source: str, table: str, mode: str, options: Sequence[str]) -> None:
+    """Fetch, declare, infer, load: a data set from a path or link, or what its table is to become."""
+    source = checked_source(source)
+    wanted = table or table_name(source)
+    known, begun = known_as(wanted, mode, any_table=not table)
+    engine.start("this_postgres", report=report)
+    if known and mode == "append":
+        append(engine, report, known, source, options)
+    elif known and not begun:
+        again(engine, report, known, source, options, mode)
+    elif begun and is_link(source) and begun.sources == (source,) and begun.path.is_file():
+        finish(engine, report, begun, options)
+    else:
+        if not begun:
+            loader(engine, report, "vacant", wanted)
+        env = PROJECT / "docker" / "postgres" / "datasets" / f"{wanted}.env"
+        bring(engine, report, begun or DataSet(env, wanted, "", "", "", (), env.with_suffix(".sql")), source, options)
+
+
+def known_as(wanted: str, mode: str, any_table: bool) -> tuple[DataSet | None, DataSet | None]:
+    """(the data set of this table, one that was begun and not ended); Problem with the table's name, or with MODE."""
+    if not is_table_name(wanted):
+        rule = 'a table name is 1 to 63 lower-case letters, digits and "_", and starts with a letter'
+        raise Problem(f"TABLE={wanted}: {rule}")
+    if mode not in ("", "append", "replace"):
+        raise Problem(f"MODE={mode}: append adds the rows of a file to a table, replace loads the table from it anew")
+    declared = data_sets()
+    known = next((each for each in declared if each.table == wanted), None)
+    # Also the project's own data set, whose file could not be had or not be read.
+    own = [each for each in declared if any_table and each.is_first]
+    begun = next((each for each in (*own, known) if each and not each.is_written), None)
+    if mode and (known is None or begun):
+        raise Problem(
+            f"MODE={mode}: {wanted} is no data set that is here; there are: {names_of(declared)}",
+            f"make dataset SOURCE=… TABLE=<one of them> MODE={mode}",
+        )
+    return known, begun
+
+
+def names_of(declared: Sequence[DataSet]) -> str:
+    return ", ".join(each.table for each in declared if each.is_written) or "none"

@@ -6,9 +6,8 @@ import time
 
 from dsproj.errors import Problem
 from dsproj.host.confirm import confirm
-from dsproj.host.datasets import ledger
 from dsproj.host.engine import Engine
-from dsproj.host.loading import loader
+from dsproj.host.loading import ledger, loader
 from dsproj.report import Report
 from dsproj.sets import data_sets, shown
 from dsproj.settings import slug
@@ -31,10 +30,11 @@ def drop(engine: Engine, report: Report, table: str, force: bool) -> None:
             force,
         )
     loader(engine, report, "drop", table)
-    for path in (known[table].sql, known[table].env):  # in this order: without the .env file nothing is declared
-        if path.exists():
-            aside = path.with_name(f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}.dropped")
-            path.rename(aside)
-            report.done("schema", f"{shown(path)} is {aside.name} now: rename it to have it back, or delete it")
-    if known[table].path.is_file():
-        report.done("data", f"{shown(known[table].path)} stays; delete it if nothing else needs it")
+    for each in reversed(known[table].all):
+        for path in (each.sql, each.env):  # in this order: without the .env file nothing is declared
+            if path.exists():
+                aside = path.with_name(f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}.dropped")
+                path.rename(aside)
+                report.done("schema", f"{shown(path)} is {aside.name} now: rename it to have it back, or delete it")
+        if each.path.is_file():
+            report.done("data", f"{shown(each.path)} stays; delete it if nothing else needs it")

@@ -13,7 +13,7 @@ from dsproj.host.download import Progress, fetch
 from dsproj.host.engine import Engine, told
 from dsproj.names import is_link
 from dsproj.report import Report
-from dsproj.sets import DataSet, note_checksum, shown
+from dsproj.sets import DataSet, data_sets, note_checksum, shown
 from dsproj.settings import PROJECT
 
 LARGEST = 100 * 1024 * 1024  # bytes that a hosting service takes in one file
@@ -25,6 +25,11 @@ def loader(engine: Engine, report: Report, *words: str) -> Any:
         return engine.call("this_postgres", "dsproj.database.seed", *words, report=report)
     except Problem as problem:
         raise Problem(problem.what, problem.cure or "make up", problem.log) from None
+
+
+def ledger(engine: Engine) -> list[list[Any]]:
+    """What is loaded: [[table, number of rows, is it the synthetic sample?], …]; this_postgres runs."""
+    return [entry[:3] for entry in loader(engine, Report(), "ledger")]
 
 
 def finish(engine: Engine, report: Report, chosen: DataSet, options: Sequence[str], mode: str = "once") -> None:
@@ -50,25 +55,37 @@ def prepare(engine: Engine, report: Report, chosen: DataSet, options: Sequence[s
 def fetch_file(report: Report, chosen: DataSet) -> None:
     """Fetch the file of one data set; with its checksum, where that is not known, in its .env file."""
     here = f"copy the file to data/{chosen.file}, then: make dataset"
-    if chosen.sources and not any(is_link(each) or Path(each).expanduser().exists() for each in chosen.sources):
-        raise Problem(f"data/{chosen.file} is not here; it came from {chosen.sources[0]}, which is not there", here)
+    if not any(is_link(each) or Path(each).expanduser().exists() for each in chosen.sources):
+        raise Problem(f"data/{chosen.file} is not here, and came from somebody's own folder", here)
     try:
         source = fetch(chosen.sources, chosen.path, chosen.checksum, progress(report, chosen.file))
     except (Problem, OSError) as error:
-        raise Problem(f"data/{chosen.file} could not be fetched:\n{error}", f"with the file at hand, {here}") from None
+        several = "\n" if "\n" in str(error) else " "
+        raise Problem(
+            f"data/{chosen.file} could not be fetched:{several}{error}", f"with the file at hand, {here}"
+        ) from None
     if not chosen.checksum:
         note_checksum(chosen.env, sha256(chosen.path))
     report.done("data", f"data/{chosen.file}: fetched from {source}")
 
 
 def write_sql(engine: Engine, report: Report, chosen: DataSet, options: Sequence[str]) -> None:
-    """Have the SQL file written from the data file, unless it is, where kernels run; the account of it is said."""
+    """Have the SQL file written from the data file, unless it is; the account of it is said."""
     if chosen.is_written:
         return
-    words = ["--file", shown(chosen.path), "--table", chosen.table, "--sql", shown(chosen.sql), *options]
-    report.doing(f"reading data/{chosen.file} …")
-    command = engine.once("python3", "-m", "dsproj.kernel.schema", *words)
-    report.done("schema", str(told(command, engine.variables("this_jupyter"), report)))
+    to = []
+    if chosen.appends_to:
+        first = next(each for each in data_sets() if each.table == chosen.table)
+        to = ["--append", shown(chosen.appends_to), "--was", shown(first.path)]
+    words = ["--table", chosen.table, "--sql", shown(chosen.sql), *to, *options]
+    report.done("schema", str(inferred(engine, report, chosen.path, words)))
+
+
+def inferred(engine: Engine, report: Report, file: Path, words: Sequence[str]) -> Any:
+    """What dsproj.kernel.schema says of a file of the project, asked where kernels run."""
+    report.doing(f"reading {shown(file)} …")
+    command = engine.once("python3", "-m", "dsproj.kernel.schema", "--file", shown(file), *words)
+    return told(command, engine.variables("this_jupyter"), report)
 
 
 def progress(report: Report, name: str) -> Progress:

@@ -2,32 +2,62 @@
 
 # The whole file is read, every value of it; DuckDB does the counting. The result is a start, to be read and edited.
 
+import contextlib
 import errno
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dsproj.errors import Problem
 from dsproj.files import replace_text
-from dsproj.kernel.schema import column_types, reading, sqltext
+from dsproj.kernel.schema import changes, column_types, reading, sqltext
 from dsproj.names import is_table_name
 from dsproj.sets import has_statements
 
 
-def infer(path: Path, table: str, sql_path: Path, force: bool = False, **options: Any) -> str:
+def infer(
+    path: Path,
+    table: str,
+    sql_path: Path,
+    force: bool = False,
+    head: Path | None = None,
+    was: Path | None = None,
+    **options: Any,
+) -> str:
     """Write the SQL that makes and fills `table` from a data file; the account of what was found, as lines for people.
 
-    force: replace an SQL file that is written already. options: those of reading.read. Raises a Problem of one line, and
-    then nothing was written.
+    force: replace an SQL file that is written already. head: the SQL file that makes the table, to whose rows those of this
+    file are added; was: the data file of that. options: those of reading.read. Raises a Problem of one line, and then
+    nothing was written.
     """
     if not is_table_name(table):
         raise Problem(f"{table!r} is no name for a table: lower-case letters, digits and _, at most 63, no digit first")
     if has_statements(sql_path) and not force:
         raise Problem(f"{sql_path} is written already: --force replaces it")
-    try:
+    with in_one_line(path):
         found = reading.read(path, **options)
+        if head:
+            made = head.read_text(encoding="utf-8")
+            text = sqltext.rows_sql(found, table, changes.names_in_table(found, made, was, **options), made)
+        else:
+            text = sqltext.sql(found, table)
         sql_path.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(sql_path, sqltext.sql(found, table))
+        replace_text(sql_path, text)
+    return f"{sqltext.account(found)}\n{sql_path} is written: read it and mend what it got wrong"
+
+
+def compare(path: Path, was: Path | None, **options: Any) -> dict[str, Any]:
+    """What is new in a data file beside the one before (changes.changes)."""
+    with in_one_line(path):
+        return changes.changes(reading.read(path, **options), was, **options)
+
+
+@contextlib.contextmanager
+def in_one_line(path: Path) -> Iterator[None]:
+    """Whatever reading a file runs into becomes a Problem of one line."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise Problem(f"{error.filename}: there is no such file") from None
     except ImportError as error:
@@ -40,4 +70,3 @@ def infer(path: Path, table: str, sql_path: Path, force: bool = False, **options
         raise Problem(f"data/{column_types.shown(path.name, 120)}: {why}") from None
     except Problem as error:
         raise Problem(f"data/{column_types.shown(path.name, 120)}: {error}") from None
-    return f"{sqltext.account(found)}\n{sql_path} is written: read it and mend what it got wrong"

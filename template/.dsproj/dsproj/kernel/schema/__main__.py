@@ -2,17 +2,22 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from dsproj.kernel.schema import infer
+from dsproj.kernel.schema import compare, infer
 from dsproj.report import Report, serve
 
 
-def main(report: Report, *words: str) -> str:
-    """Infer, as the command line says; the account of it."""
+def main(report: Report, *words: str) -> str | dict[str, Any]:
+    """Infer, as the command line says; the account of it, or what is new."""
     parser = argparse.ArgumentParser(description="Write the SQL that makes and fills a table for a data file.")
     parser.add_argument("--file", type=Path, required=True, help="the data file")
-    parser.add_argument("--table", required=True, help="its table")
-    parser.add_argument("--sql", type=Path, required=True, help="what to write")
+    parser.add_argument("--table", help="its table")
+    parser.add_argument("--sql", type=Path, help="what to write; without: say what is new beside the file before")
+    parser.add_argument(
+        "--append", type=Path, help="the SQL file that makes the table: this file's rows are added to it"
+    )
+    parser.add_argument("--was", type=Path, help="the data file that the table was made from")
     parser.add_argument("--columns", type=lambda text: text.split(","), help="names for the columns: a,b,c")
     parser.add_argument("--header", choices=("yes", "no"), help="does line 1 name the columns? default: find out")
     parser.add_argument("--encoding", default="", help="of the file, as Python names it; default: find out")
@@ -21,7 +26,9 @@ def main(report: Report, *words: str) -> str:
     given = parser.parse_args(words)
     header = {None: None, "yes": True, "no": False}[given.header]
     options = {"encoding": given.encoding, "header": header, "names": given.columns, "bad": given.bad}
-    return infer(given.file, given.table, given.sql, given.force, **options)
+    if given.sql is None:
+        return compare(given.file, given.was, **options)
+    return infer(given.file, given.table, given.sql, given.force, given.append, given.was, **options)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The SQL that makes and fills a table for a file: a start, to be read and edited; and the account of it for people."""
 
 import re
+from dataclasses import replace
 
 from dsproj.kernel.schema.column_types import Column, shown
 from dsproj.kernel.schema.dialect import EITHER
@@ -13,19 +14,15 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|", " ": "blank
 
 def sql(found: Reading, table: str) -> str:
     """The SQL, which is run inside the seed's transaction."""
-    names = ", ".join(identifier(column.name) for column in found.columns)
     file, table = shown(found.path.name, 120), identifier(table)
-    command = " ".join(["./get_data.sh", *map(shell, options(found))])
     lines = [
         f"-- The table for data/{file}, as its values suggest. Read it, and mend it: then make seed TABLE={table} FORCE=1",
         "-- Run in one transaction with everything else of the seed. An empty value is NULL; ./get_data.sh prints the rows.\n",
     ]
-    if found.datestyle:
-        lines.append("-- How the file writes dates: day, month and year in this order.")
-        lines.append(f"SET LOCAL datestyle = 'ISO, {found.datestyle}';\n")
+    lines += datestyle(found.datestyle)
     lines += [
         f"CREATE TABLE {table} (\n{body(found.columns, found.rows)});\n",
-        f"\\copy {table} ({names}) FROM PROGRAM '{command}' WITH ({copy_options(found)})\n",
+        copy_line(found, table, "FREEZE") + "\n",
         "-- After the rows: a key that is there before them makes loading half as slow again.",
         f"ALTER TABLE {table} ADD PRIMARY KEY (_id);",
     ]
@@ -34,6 +31,37 @@ def sql(found: Reading, table: str) -> str:
             title = quoted(column.title.replace("\0", ""))
             lines.append(f"COMMENT ON COLUMN {table}.{identifier(column.name)} IS {title};")
     return "\n".join(lines) + "\n"
+
+
+def rows_sql(found: Reading, table: str, names: list[str], head: str) -> str:
+    """The SQL that adds the rows of a file to a table that is there.
+
+    names: the table's, for each column of the file; head: the text of the SQL file that makes it.
+    """
+    columns = [replace(column, name=name) for column, name in zip(found.columns, names, strict=True)]
+    known = re.search(r"datestyle = 'ISO, (\w+)'", head)
+    # Where nothing tells day from month, 1/2/2026 shall be an error: the server would take either for granted.
+    order = found.datestyle or (known[1] if known else "YMD")
+    lines = [
+        f"-- The rows of data/{shown(found.path.name, 120)}, added to table {identifier(table)}, which another file here makes.",
+        *datestyle(order),
+        copy_line(replace(found, columns=columns), identifier(table)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def datestyle(order: str | None) -> list[str]:
+    if not order:
+        return []
+    remark = "-- How the file writes dates: day, month and year in this order."
+    return [remark, f"SET LOCAL datestyle = 'ISO, {order}';\n"]
+
+
+def copy_line(found: Reading, table: str, *more: str) -> str:
+    """The line that copies the rows; more: options of COPY. Only a table that is new can be frozen."""
+    names = ", ".join(identifier(column.name) for column in found.columns)
+    command = " ".join(["./get_data.sh", *map(shell, options(found))])
+    return f"\\copy {table} ({names}) FROM PROGRAM '{command}' WITH ({', '.join([*copy_options(found), *more])})"
 
 
 def body(columns: list[Column], rows: int) -> str:
@@ -49,7 +77,7 @@ def body(columns: list[Column], rows: int) -> str:
     return lines
 
 
-def copy_options(found: Reading) -> str:
+def copy_options(found: Reading) -> list[str]:
     dialect, chosen = found.dialect, ["FORMAT csv"]
     if found.header:
         chosen.append("HEADER")
@@ -61,7 +89,7 @@ def copy_options(found: Reading) -> str:
         chosen.append(f"ESCAPE {quoted(dialect.escape)}")
     if force_null := [identifier(each.name) for each in found.columns if each.type != "text" and each.quoted_empty]:
         chosen.append(f"FORCE_NULL ({', '.join(force_null)})")
-    return ", ".join([*chosen, "FREEZE"])
+    return chosen
 
 
 def shell(word: str) -> str:
