@@ -185,6 +185,7 @@ def test_a_file_of_an_s3_store_with_the_credentials_of_the_project(project):
     before = credentials.read_text()
     with s3.store(**{"rye.csv": JANUARY.encode()}) as variables:
         try:
+            credentials.write_text(f"AWS_ENDPOINT_URL={variables['AWS_ENDPOINT_URL']}\n")
             assert "AWS_ACCESS_KEY_ID" in refused(project, "SOURCE=s3://crops/rye.csv")  # nobody has said who asks
             credentials.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
             project.make("dataset", "SOURCE=s3://crops/rye.csv")
