@@ -171,7 +171,7 @@ def test_parameters_are_values_and_never_sql(table):
 
 
 def test_a_sample_is_a_share_of_a_table_and_the_same_at_every_call(table):
-    assert read_frame(table)["_id"].tolist() == [1, 2, 3, 4, 5] == read_frame(table, sample=1)["_id"].tolist()
+    assert read_frame(table)["_id"].tolist() == [1, 2, 3, 10, 11] == read_frame(table, sample=1)["_id"].tolist()
     write_frame(pd.DataFrame({"_id": range(100, 10_100)}), table, if_exists="append")
     one, same, other = (read_frame(table, sample=0.1, seed=seed)["_id"].tolist() for seed in (0, 0, 1))
     assert one == same != other and 800 < len(one) < 1200
