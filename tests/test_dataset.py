@@ -368,6 +368,15 @@ def test_a_mended_file_is_taken_after_all(project, tmp_path):
     assert "SEED_TABLE=crops\n" in env.read_text() and "SEED_SQL=../initdb.sql\n" in env.read_text()
 
 
+def test_another_file_than_the_one_that_was_not_there_keeps_the_table_that_the_project_knows(project, tmp_path):
+    env = project.path / "docker/postgres/datasets/crpos.env"
+    env.write_text("SEED_TABLE=crpos\nSEED_FILE=crpos.csv\nSEED_SQL=../initdb.sql\nSEED_SOURCES=\n")
+    (tmp_path / "crops.csv").write_text("a,b\n1,2\n")
+    project.add(tmp_path / "crops.csv")
+    assert "the table is called crpos, as lib/ and the notebooks know it" in project.said.lines
+    assert files(project) == ["crops.csv", "crpos.env"] and "SEED_FILE=crops.csv\n" in env.read_text()
+
+
 # --- a link ------------------------------------------------------------------------------------------------------------
 
 

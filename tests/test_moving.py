@@ -232,7 +232,10 @@ def test_a_full_disk_is_said_and_leaves_no_half_backup(stacks):
         (project.path / "backups").mkdir(exist_ok=True)
         kept = sorted(path.name for path in (project.path / "backups").iterdir())
         with contextlib.ExitStack() as stack:
-            if os.getuid() or command("mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", project.path / "backups").returncode:
+            if (
+                os.getuid()
+                or command("mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", project.path / "backups").returncode
+            ):
                 pytest.skip("no disk can be mounted here: only root can")
             stack.callback(command, "umount", "--lazy", project.path / "backups")
             (project.path / "backups" / "of-others").write_bytes(b"x" * (180 << 10))

@@ -80,6 +80,8 @@ def add(engine: Engine, report: Report, source: str, table: str, mode: str, opti
     else:
         if not begun:
             loader(engine, report, "vacant", wanted)
+        elif begun.table != wanted:
+            report.done("schema", f"the table is called {begun.table}, as lib/ and the notebooks know it")
         env = PROJECT / "docker" / "postgres" / "datasets" / f"{wanted}.env"
         bring(engine, report, begun or DataSet(env, wanted, "", "", "", (), env.with_suffix(".sql")), source, options)
 
