@@ -81,6 +81,8 @@ def test_any_name_gives_a_valid_project(render, name):
         ("/data/Crop Yields (2026).csv", "crop_yields_2026"),
         ("https://example.org/a/b.csv.gz?x=1", "b"),
         ("2026.csv", "t_2026"),
+        ("s3://bucket/a/Crop Yields.csv", "crop_yields"),
+        ("https://docs.google.com/spreadsheets/d/1aB/edit#gid=0", "sheet"),
         ("/tmp/данные.csv", "data"),
     ],
 )
