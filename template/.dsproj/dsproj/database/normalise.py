@@ -143,7 +143,7 @@ def placed(chosen: argparse.Namespace, normaliser: Normaliser) -> Iterator[tuple
         try:
             rows = normaliser.rewrite(block)
         except Problem as error:
-            raise Problem(f"between line {line} and line {line + lines(block)}, {error}") from None
+            raise Problem(f"line {normaliser.line_numbers(block, line)[normaliser.broken]}: {error}") from None
         yield rows, partial(normaliser.line_numbers, block, line)
 
 

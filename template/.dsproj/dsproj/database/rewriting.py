@@ -29,8 +29,8 @@ class Numbers:
     def __init__(self, where: str | None, number: bytes, edge: bytes, quote: bytes) -> None:
         self.everywhere, self.comma = where == "all", number == COMMA_NUMBER
         self.columns = columns(where) if where and not self.everywhere else set()
-        self.value = re.compile(rb"((?:%b)?)%b\1" % (re.escape(quote), number))
-        self.between = re.compile(rb"(?<=[%b\n])%b(?=[%b\n])" % (edge, number, edge))
+        self.value = re.compile(rb"((?:%b)?)[ \t]*%b[ \t]*\1" % (re.escape(quote), number))
+        self.between = re.compile(rb"(?<=[%b\n]) *%b *(?=[%b\n])" % (edge, number, edge))
 
     def mended(self, value: bytes) -> bytes:
         """1.234,5 -> 1234.5 or 1,234.5 -> 1234.5, in quotes or not; what is no such number stays."""
@@ -51,6 +51,7 @@ class Normaliser:
         self.quote, self.trim, self.width = chosen.quote, chosen.trim, chosen.width
         self.either = chosen.escape == EITHER
         self.escape = chosen.quote if chosen.escape in (b"", EITHER) else chosen.escape
+        self.broken = 0  # the row of the block that it ends at
         self.seen = 0  # delimiters, those in quotes aside
         # Of the last block: which row, its number of values where that is not `width`, and whether it is now.
         self.odd: list[tuple[int, int, bool]] = []
@@ -94,7 +95,7 @@ class Normaliser:
         self.opened = re.compile(rb"(?<=[%b\n]) *%b" % (edge, quote))
         self.bare = re.compile(rb"(?<=[%b\n])[^%b\n\0]*%b[^%b\n]*" % (edge, edge, quote, edge))
         # The first two for the file as it lies there.
-        self.enclosed, self.begun = self.quoted, self.opened
+        self.enclosed, self.begun = self.quoted, re.compile(rb"(?<=[%b\r\n]) *%b" % (edge, quote))
         if self.blanks:
             self.enclosed = re.compile(rb"((?:(?<=[ \t\r\n])|\A)%b%b%b)" % (quote, inner, quote), re.S)
             self.begun = re.compile(rb"(?<=[ \t\n])%b" % quote)
@@ -128,7 +129,7 @@ class Normaliser:
         if self.either:
             values = [value[:-1].replace(EITHER, b'""') + b'"' for value in values]
         if self.null_quoted:
-            values = [b"" if value in self.null_quoted else value for value in values]
+            values = [b"" if self.is_nothing(value, self.null_quoted) else value for value in values]
         for each in self.everywhere:
             values = [each.mended(value) for value in values]
         rest = self.rewrite_plain(HELD.join(parts[0::2]), iter(values))
@@ -137,19 +138,23 @@ class Normaliser:
         parts[0::2], parts[1::2] = rest.split(HELD), values
         return b"".join(parts)
 
+    def is_nothing(self, value: bytes, words: set[bytes]) -> bool:
+        """Does a value stand for none: one of these words, in quotes with blanks around it too where blanks go?"""
+        if value in words or not self.trim or not self.quote or not value.startswith(self.quote):
+            return value in words
+        return self.quote + value[1:-1].strip(b" \t") + self.quote in words
+
     def rewrite_simple(self, block: bytes) -> bytes | None:
         """The same where every quote belongs to a whole value, without the patterns that know of all else; None elsewhere."""
         quote, edges = self.quote, (self.delimiter, b"\n", b"\r")
-        doubled = quote * 3 in block
-        if (
-            TWO in block
-            or doubled
-            and (block.startswith(quote * 3) or any(edge + quote * 3 in block for edge in edges))
-        ):
+        begun = re.compile(rb"(?:\A|[%b\r\n])%b" % (re.escape(self.delimiter), quote * 3))
+        if TWO in block or (quote * 3 in block and begun.search(block)):
             return None
         pieces = block.replace(quote * 2, TWO).split(quote)
         outside, values = HELD.join(pieces[0::2]), pieces[1::2]
         if len(pieces) % 2 == 0 or not self.null_bare.isdisjoint(values):
+            return None
+        if self.trim and self.null_bare and list(map(bytes.strip, values)) != values:
             return None
         for taken in (HELD, TWO):
             count = outside.count(taken)
@@ -224,6 +229,7 @@ class Normaliser:
     def enclose(self, text: bytes) -> bytes:
         """Quote the values that have a quote inside, as in 5" pipe: COPY takes it for the begin of a quoted part."""
         if broken := self.opened.search(text):
+            self.broken = text.count(b"\n", 0, broken.start()) - 1
             start = text[broken.start() :].split(b"\n")[0][:40].decode(errors="replace")
             raise Problem(f"broken quotes: a value begins with one and does not end with one: {start}")
         quote, inside = self.quote, self.escape + self.quote
@@ -235,7 +241,7 @@ class Normaliser:
         for number, value in enumerate(values):
             if HELD in value:
                 value = value.replace(HELD, next(held))
-            if value in self.null_in.get(number, ()):
+            if self.is_nothing(value, self.null_in.get(number, set())):
                 value = b""
             for each in self.numbers:
                 if number in each.columns:

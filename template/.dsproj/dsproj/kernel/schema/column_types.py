@@ -42,6 +42,7 @@ class Column:
     empty: int = 0  # rows without a value, in the file's own writing: nothing between two delimiters
     quoted_empty: int = 0  # rows with "": text keeps it, other types have no such value
     blank: int = 0  # rows with nothing but blanks
+    blanks: list[str] = dataclasses.field(default_factory=list)  # what those rows have
     missing: dict[str, int] = dataclasses.field(default_factory=dict)  # words that become NULL: rows
     kept: dict[str, int] = dataclasses.field(default_factory=dict)  # the same words where they are values
     notes: list[str] = dataclasses.field(default_factory=list)
@@ -95,6 +96,7 @@ def fill(column: Column, found: list[dict[str, Any]], nulls: bool) -> None:
     """Decide about the type of one column, by its rows of kinds_query."""
     count = {row["kind"]: row["rows"] for row in found}
     column.empty, column.quoted_empty, column.blank = (count.get(kind, 0) for kind in WITHOUT_VALUE)
+    column.blanks = [blank for row in found if row["kind"] == "blank" for blank in row["some"]]
     column.comma_like = any(row["comma_like"] for row in found)
     column.grouped_like = any(row["grouped_like"] for row in found)
     column.missing = {row["word"]: row["rows"] for row in found if row["kind"] == "word"}

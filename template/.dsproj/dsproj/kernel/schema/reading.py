@@ -181,7 +181,7 @@ def look_at_odd_rows(connection: Any, found: Reading, folder: str) -> None:
     connection.execute("DROP TABLE IF EXISTS raw")
     load(connection, source, found, "ignore_errors = true" if odd.wrong.count else "")
     (rows,) = connection.execute("SELECT count(*) FROM raw").fetchone()
-    if odd.filled.count > 0.5 * rows:  # then the first row is the odd one
+    if odd.filled.count > 0.9 * rows:  # then the first row is the odd one
         odd.wrong.count += odd.filled.count
         odd.wrong.first = sorted(odd.wrong.first + odd.filled.first)[:MOST_SHOWN]
     if not odd.filled.count + odd.cut.count + odd.wrong.count:
@@ -240,12 +240,19 @@ def options(found: Reading) -> list[str]:
             chosen += ["--null-in", numbers_of([column for column in columns if word in column.missing]), argument]
         else:
             chosen += ["--null", argument]
-    for column in columns:
-        for value in dict.fromkeys(
-            each for value in column.bad for each in (value, value.strip(" \t")) if column.nulled
-        ):
+    return chosen + options_of_cells(found) + options_of_numbers(columns)
+
+
+def options_of_cells(found: Reading) -> list[str]:
+    """Cells that mean "no value" in one column: bad ones, and blanks in quotes where they are no text."""
+    chosen = []
+    for column in found.columns:
+        cells = column.blanks if column.type != "text" and found.dialect.quote else []
+        if column.nulled:
+            cells = [*cells, *column.bad, *(value.strip(" \t") for value in column.bad)]
+        for value in dict.fromkeys(cells):
             chosen += ["--null-in", numbers_of([column]), "\\" + value if value.startswith("-") else value]
-    return chosen + options_of_numbers(columns)
+    return chosen
 
 
 def options_of_numbers(columns: list[Column]) -> list[str]:
