@@ -202,4 +202,4 @@ def test_a_file_of_an_s3_store_with_the_credentials_of_the_project(project):
             assert "The specified key does not exist" in refused(project, "SOURCE=s3://crops/oats.csv")
         finally:
             credentials.write_text(before)
-            project.make("dataset", "DROP=rye", "FORCE=1")
+            command("make", "dataset", "DROP=rye", "FORCE=1", cwd=project.path)
