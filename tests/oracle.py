@@ -142,9 +142,11 @@ def says(text, value, order=None, comma=""):
         return False
     if comma:
         bare = bare.replace(".", "").replace(",", ".") if comma == "decimal" else bare.replace(",", "")
+    if bare.lower().lstrip("+-") in ("inf", "infinity", "nan"):
+        return float(bare) == value or bare.lower().endswith("nan")
     number = decimal_of(bare)
     if number is None:
-        return bare.lower().lstrip("+-") in ("inf", "infinity", "nan")
+        return False
     if isinstance(value, float):
         whole = number.is_finite() and number == number.to_integral_value() and "e" not in bare.lower()
         return Decimal(value) == number if whole else number.is_finite() and float(number) == value
