@@ -31,7 +31,7 @@ def derive(questions):
         elif isinstance(default, int) and not isinstance(default, bool):
             default = str(default)
         if "csv" in str(question.get("ask")):
-            text += " (only for a CSV file of yours)"
+            text += " (only for a file of yours)"
         prompts[name] = text
         if "choices" in question:
             labels = {value: label for label, value in question["choices"].items()}

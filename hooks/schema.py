@@ -18,6 +18,8 @@ def infer(project):
     if chosen.is_written:
         return Outcome(f"{place} is written already")
     try:
+        if project.module("database.data_files").kind_of(chosen.path) != "CSV":
+            return Outcome(f"{place} is written when the servers start, which can read this file; commit it then")
         account = schema.infer(chosen.path, chosen.table, chosen.sql)
     except project.module("errors").Problem as problem:
         return Outcome(

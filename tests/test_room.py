@@ -19,7 +19,7 @@ PACKAGE = ROOM / "dsproj"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The goal inside was 5,400 for what the room did then; what comes new may add to it, and nothing else.
-INSIDE, OUTSIDE, LONGEST_FILE, MOST_COMPLEX = 8920, 650, 330, 15
+INSIDE, OUTSIDE, LONGEST_FILE, MOST_COMPLEX = 10200, 650, 330, 15
 OLDEST = (3, 9)  # of the host's bare python3, as README says
 
 # For each sub-package, that is, for each interpreter: what it may import of dsproj, and of others' packages.
@@ -33,7 +33,7 @@ ALLOWED = {
         {COMMON, "database", "kernel"},
         set(
             "IPython bson charset_normalizer duckdb jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy pandas psycopg2 pyarrow "
-            "pymongo redis rq rq_dashboard threadpoolctl tqdm".split()
+            "pymongo pyreadstat python_calamine redis rq rq_dashboard threadpoolctl tqdm".split()
         ),
     ),
     "local": (
@@ -49,6 +49,7 @@ PACKAGES = {
     "charset_normalizer": "charset-normalizer",
     "bson": "pymongo",
     "psycopg2": "psycopg2-binary",
+    "python_calamine": "python-calamine",
     "rq_dashboard": "rq-dashboard",
     "secantus": "secantusdb",
 }

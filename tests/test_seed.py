@@ -238,7 +238,7 @@ def test_make_dataset_adds_a_table_to_the_running_stack(project, tmp_path):
         assert "wheat: 2 rows" in project.make("up")
         for given, message in {
             "SOURCE=/nope.csv": "there is no such file",
-            "SOURCE=/": "it is a folder",
+            "SOURCE=/": "more than 10,000 files",
             f"SOURCE={sql}": "wheat is a data set of this project already",
         }.items():
             assert message in refused(project, "dataset", given)

@@ -22,6 +22,8 @@ RESERVED = frozenset(
 RESERVED_TABLES = RESERVED | {"dsproj_seed"}
 RESERVED_COLUMNS = RESERVED | {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin", "_id", "target"}
 LETTERS = str.maketrans("øØłŁđı", "oOlLdi") | str.maketrans({"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe"})
+# Names of files that hold several tables.
+WITH_PARTS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".sqlite", ".sqlite3", ".db", ".duckdb")
 # cropName and HTTPServer are two words, pH and CO2 are one.
 WORDS = re.compile(r"(?<=[a-z]{2})(?=[A-Z])|(?<=[a-z]\d)(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
 
@@ -79,9 +81,14 @@ def table_name(source: str) -> str:
     return (name if name[0].isalpha() else f"t_{name}")[:48].rstrip("_")
 
 
+def is_archive(source: str) -> bool:
+    """May what is named after the "#" of a link be a file in a zip archive? Not in a workbook or a database."""
+    return is_link(source) and not base_name(source).lower().endswith(WITH_PARTS)
+
+
 def file_name(source: str, table: str) -> str:
     """The name in data/ for a path or link."""
-    member = source.partition("#")[2] if is_link(source) else ""
+    member = source.partition("#")[2] if is_archive(source) else ""
     name = unicodedata.normalize("NFKD", base_name(member or source)).encode("ascii", "ignore").decode()
     stem, dot, rest = re.sub(r"[^A-Za-z0-9._-]+", "_", name).partition(".")
     return (stem.strip("_-") or table)[:100] + (dot + rest)[:40]

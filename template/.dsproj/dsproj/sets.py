@@ -17,6 +17,8 @@ from dsproj.settings import PROJECT
 # What to type once a new file was refused: nothing of it is left then.
 ANEW = "make dataset SOURCE=<the mended file>"
 
+READER = "get_table.sh"  # what an SQL file calls for a data file that is no CSV file
+
 
 def shown(path: Path) -> str:
     """A path of the project as people type it there."""
@@ -61,6 +63,11 @@ class DataSet:
     def is_written(self) -> bool:
         """Does the SQL file say anything? One with nothing but comments is a placeholder."""
         return has_statements(self.sql)
+
+    @property
+    def needs_readers(self) -> bool:
+        """Is it a file that Python's standard library does not read? Then its rows are printed where kernels run."""
+        return any(READER in each.sql.read_text(encoding="utf-8") for each in self.all if each.is_written)
 
 
 def has_statements(path: Path) -> bool:

@@ -4,9 +4,13 @@ import contextlib
 import os
 import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+from dsproj.errors import Problem
 from dsproj.kernel import memory
+from dsproj.sets import data_sets
 from jupyter_core.paths import jupyter_config_dir
 
 c = get_config()  # noqa: F821
@@ -30,3 +34,8 @@ if not workspace.exists():
     with contextlib.suppress(OSError):
         workspace.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(__file__).with_name("workspace.json"), workspace)
+
+# After a plain `docker compose up`: data sets that this_postgres could not read are loaded from here; `make up` has done so.
+with contextlib.suppress(Problem):
+    if any(each.needs_readers for each in data_sets()):
+        subprocess.Popen([sys.executable, "-m", "dsproj.database.seed", "once"])

@@ -1,10 +1,12 @@
 """Open a data file whatever it is packed with, and say in one line what is no data file."""
 
 import bz2
+import codecs
 import contextlib
 import gzip
-import importlib
+import importlib.util
 import lzma
+import re
 import shutil
 import subprocess
 import zipfile
@@ -18,26 +20,39 @@ from dsproj.errors import Problem
 PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 ZSTANDARD, ZIP = b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 DAMAGED = "the packed file is damaged or cut off"
-OFFICE = "this is an Excel workbook or another Office document: save the sheet as CSV"
-OF_OFFICE = (b"[Content_Types].xml", b"mimetypeapplication/")  # name of the first member, with what it holds
+OF_OFFICE = (b"[Content_Types].xml", b"mimetypeapplication/")  # how a document begins that is cut off
 LOGIN = "perhaps an error or a login page instead of the file"
-PANDAS = "write it as CSV, for example with pandas"
 # What people hand over by mistake, by its first bytes; of text in small letters, after any blanks.
 NO_TABLE = {
     "this is a PDF document: export the table as CSV": (b"%PDF",),
-    "this is an old Excel or Office document: save it as CSV": (b"\xd0\xcf\x11\xe0",),
-    f"this is a Parquet file: {PANDAS}: read_parquet(…).to_csv(…, index=False)": (b"PAR1",),
-    "this is an SQLite database: export the table as CSV": (b"SQLite format 3",),
     "this is a program": (b"\x7fELF",),
     "this is an image": (b"\x89PNG", b"\xff\xd8\xff", b"GIF8"),
     "this is a 7-Zip archive: unpack it": (b"7z\xbc\xaf",),
     "this is a RAR archive: unpack it": (b"Rar!",),
-    "this is an HDF5 file: export the table as CSV": (b"\x89HDF",),
+    "this is an HDF5 file: write the table as Parquet, read_hdf(…).to_parquet(…)": (b"\x89HDF",),
+    "this is an ORC file: write it as Parquet, read_orc(…).to_parquet(…)": (b"ORC",),
+    "this is a file of R's own: write the table as CSV, write.csv(readRDS(…), …)": (b"RDX", b"RDA", b"X\n\0\0"),
     f"this is a web page (HTML), {LOGIN}": (b"<!doctype html", b"<html", b"<head"),
     "this is XML: export the table as CSV": (b"<?xml", b"<svg"),
-    f"this is JSON: {PANDAS}: read_json(…).to_csv(…, index=False)": (b"{", b"[{", b"[\n", b"[ "),
 }
+# What dsproj.kernel.tables reads, by first bytes.
+TABLES = {
+    "Parquet": (b"PAR1",),
+    "Arrow": (b"ARROW1", b"FEA1", b"\xff\xff\xff\xff"),
+    "SQLite": (b"SQLite format 3",),
+    "workbook": (b"\xd0\xcf\x11\xe0",),  # of before 2007, or with a password
+    "Stata": (b"<stata_dta>", *(bytes([version, order, 1]) for version in range(104, 116) for order in (1, 2))),
+    "SAS": (b"\0" * 12 + b"\xc2\xea\x81\x60",),
+    "SAS transport": (b"HEADER RECORD*******LIB",),
+    "SPSS": (b"$FL2", b"$FL3"),
+}
+JSON = re.compile(rb"(\xef\xbb\xbf)?\s*(\{|\[\s*([][{]|\Z))")
 OF_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")  # files that macOS or Windows adds to an archive
+
+
+def has_readers() -> bool:
+    """Are the readers of TABLES here? The image of this_postgres has Python's standard library alone."""
+    return importlib.util.find_spec("pyarrow") is not None
 
 
 @contextlib.contextmanager
@@ -49,8 +64,6 @@ def unpacked(path: Path | str) -> Iterator[IO[bytes]]:
         file.seek(0)
         try:
             if start.startswith(ZIP):
-                if any(name in start for name in OF_OFFICE):  # said of one that is cut off too
-                    raise Problem(OFFICE)
                 file = stack.enter_context(only_member(stack.enter_context(zipfile.ZipFile(file))))
             elif start.startswith(ZSTANDARD):
                 file = stack.enter_context(zstandard(path))
@@ -65,12 +78,15 @@ def unpacked(path: Path | str) -> Iterator[IO[bytes]]:
             raise
 
 
+def members(archive: zipfile.ZipFile) -> list[str]:
+    """The names of the files in a zip archive, without what systems add."""
+    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    return [name for name in names if name.rpartition("/")[2] not in OF_SYSTEM]
+
+
 def only_member(archive: zipfile.ZipFile) -> IO[bytes]:
     """The one file in a zip archive, open."""
-    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
-    names = [name for name in names if name.rpartition("/")[2] not in OF_SYSTEM]
-    if "[Content_Types].xml" in names or "mimetype" in names:
-        raise Problem(OFFICE)
+    names = members(archive)
     if len(names) != 1:
         listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
         raise Problem(f"the zip archive holds {len(names)} files, not one: {listed}")
@@ -110,6 +126,43 @@ def by_program(path: Path | str) -> Iterator[IO[bytes]]:
             process.kill()
         elif process.wait():
             raise Problem(f"{DAMAGED}: {process.stderr.read().decode().strip()}") from None
+
+
+def kind_of(path: Path | str) -> str:
+    """What a file is, by what it holds: a name of TABLES, "DuckDB", "SPSS portable", "JSON", "archive" of several files, or
+    "CSV" for all other text.
+    """
+    with open(path, "rb") as file:
+        start = file.read(500)
+    kind = table_by_start(start)
+    if not kind and start.startswith(ZIP):
+        kind = kind_of_zip(path, start)
+    if kind:
+        return kind
+    with unpacked(path) as opened:
+        inner = opened.read(1000)
+    if kind := table_by_start(inner) or "zip" * inner.startswith(ZIP):
+        raise Problem(f"this is a packed {kind} file: unpack it")
+    utf16 = inner.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return "JSON" if JSON.match(inner.decode("utf-16", "ignore").encode() if utf16 else inner) else "CSV"
+
+
+def table_by_start(start: bytes) -> str:
+    """The kind of a file of bytes by its first ones, "" for text and all else."""
+    if start[8:12] == b"DUCK":
+        return "DuckDB"
+    if b"SPSS PORT FILE" in start:
+        return "SPSS portable"
+    return next((kind for kind, starts in TABLES.items() if start.startswith(starts)), "")
+
+
+def kind_of_zip(path: Path | str, start: bytes) -> str:
+    """"workbook" (or another document), "archive" of several files, else ""."""
+    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        if not {"[Content_Types].xml", "mimetype"}.isdisjoint(archive.namelist()):
+            return "workbook"
+        return "archive" if len(members(archive)) > 1 else ""
+    return "workbook" if any(name in start for name in OF_OFFICE) else ""
 
 
 def check_start(start: bytes) -> None:

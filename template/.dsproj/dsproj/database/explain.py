@@ -14,7 +14,7 @@ from psycopg2 import errorcodes
 from dsproj.database import normalise
 from dsproj.database.sqlfile import Step
 from dsproj.errors import Problem
-from dsproj.sets import ANEW, PROJECT, DataSet, shown
+from dsproj.sets import ANEW, PROJECT, READER, DataSet, shown
 
 CONTEXT = re.compile(r"^COPY [^,]*, line (\d+)(?:, column ([^:]+))?(?:: (.*))?$", re.M)
 LONGEST = 300  # characters of a value that are shown
@@ -77,7 +77,8 @@ class Attempt:
     def row(self, step: Step, message: str, place: re.Match[str]) -> Problem:
         """A row of the file that COPY does not take."""
         number, column, value = int(place[1]), place[2], (place[3] or "")[:LONGEST]
-        where = f"line {line_of_file(step.program, PROJECT / 'data' / self.file, number)}"
+        line = f"line {line_of_file(step.program, PROJECT / 'data' / self.file, number)}"
+        where = f"row {number}" if READER in step.program else line
         where += f", column {column}, value {value}" if column else ""
         log = (f"the row: {value}",) if value and not column else ()
         why = f"data/{self.file}, {where}: {message.removesuffix(f': {value}') if value else message}"

@@ -7,6 +7,9 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import Json
 
+from dsproj.database.data_files import has_readers
+from dsproj.sets import DataSet
+
 TABLE = """
 CREATE TABLE IF NOT EXISTS dsproj_seed (
     table_name text PRIMARY KEY,
@@ -127,3 +130,10 @@ def note(cursor: Cursor, new: Entry) -> None:
         "table_name = %(table_name)s AND (file_state, sql_sha256) IS DISTINCT FROM (%(file_state)s, %(sql_sha256)s)",
         new._asdict(),
     )
+
+
+def is_left(chosen: DataSet, known: Entry | None, anew: bool) -> bool:
+    """Is something of a data set to be loaded, all of it (anew) or a part, that only can be read where kernels run?"""
+    if has_readers() or not chosen.needs_readers:
+        return False
+    return anew or not known or not all(known.part(part.file) for part in chosen.parts)

@@ -116,10 +116,17 @@ def whole_rows(blocks: Iterable[bytes], end_of_rows: Callable[[bytes], int]) -> 
         yield rest if rest.endswith((b"\n", b"\r")) else rest + b"\n"
 
 
-def blocks(chosen: argparse.Namespace, normaliser: Normaliser) -> Iterator[tuple[bytes, int]]:
-    """Blocks of whole rows as they lie in the file, decoded, each with the number of its first line. Raises a Problem."""
-    with unpacked(chosen.file) as file:
-        read = decoded(iter(lambda: file.read(BLOCK), b""), chosen.encoding)
+def blocks(
+    chosen: argparse.Namespace, normaliser: Normaliser, read: Iterator[bytes] | None = None
+) -> Iterator[tuple[bytes, int]]:
+    """Blocks of whole rows as they lie in the file, decoded, each with the number of its first line. Raises a Problem.
+
+    read: the text in UTF-8, where it is none of the file's.
+    """
+    with contextlib.ExitStack() as stack:
+        if read is None:
+            file = stack.enter_context(unpacked(chosen.file))
+            read = decoded(iter(lambda: file.read(BLOCK), b""), chosen.encoding)
         if chosen.skip:
             read = after_lines(read, chosen.skip)
         line = 1 + chosen.skip
@@ -131,15 +138,19 @@ def blocks(chosen: argparse.Namespace, normaliser: Normaliser) -> Iterator[tuple
             line += lines(block)
 
 
-def normalised(chosen: argparse.Namespace, normaliser: Normaliser | None = None) -> Iterator[bytes]:
+def normalised(
+    chosen: argparse.Namespace, normaliser: Normaliser | None = None, read: Iterator[bytes] | None = None
+) -> Iterator[bytes]:
     """The file's rows in blocks of bytes, as parsed `options` say. Raises a Problem."""
-    for rows, _ in placed(chosen, normaliser or Normaliser(chosen)):
+    for rows, _ in placed(chosen, normaliser or Normaliser(chosen), read):
         yield rows
 
 
-def placed(chosen: argparse.Namespace, normaliser: Normaliser) -> Iterator[tuple[bytes, Callable[[], list[int]]]]:
+def placed(
+    chosen: argparse.Namespace, normaliser: Normaliser, read: Iterator[bytes] | None = None
+) -> Iterator[tuple[bytes, Callable[[], list[int]]]]:
     """The same, each block with a function that tells the line of the file on which each of its rows begins."""
-    for block, line in blocks(chosen, normaliser):
+    for block, line in blocks(chosen, normaliser, read):
         try:
             rows = normaliser.rewrite(block)
         except Problem as error:
@@ -147,20 +158,25 @@ def placed(chosen: argparse.Namespace, normaliser: Normaliser) -> Iterator[tuple
         yield rows, partial(normaliser.line_numbers, block, line)
 
 
-def main() -> None:
-    chosen = options()
+def print_blocks(blocks: Iterator[bytes], name: str) -> None:
+    """Print blocks for COPY; ends the process, with what is wrong with the file `name`, where they raise a Problem."""
     # Let the pipe hold a whole block, as far as the system allows: COPY and we then wait for each other far less.
     with contextlib.suppress(OSError, AttributeError):  # no pipe, or not Linux
         fcntl.fcntl(sys.stdout, fcntl.F_SETPIPE_SZ, BLOCK)
     try:
-        for block in normalised(chosen):
+        for block in blocks:
             sys.stdout.buffer.write(block)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader stopped first, and says why
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (Problem, OSError, EOFError) as error:
-        sys.exit(f"{os.path.basename(chosen.file)}: {error}")
+        sys.exit(f"{os.path.basename(name)}: {error}")
+
+
+def main() -> None:
+    chosen = options()
+    print_blocks(normalised(chosen), chosen.file)
 
 
 if __name__ == "__main__":

@@ -87,11 +87,14 @@ def answer(cursor: Cursor, query: Any, values: Any = None) -> Any:
     return value
 
 
-def load_all(report: Report, mode: str, table: str) -> None:
-    problems, kept = [], []
+def load_all(report: Report, mode: str, table: str) -> list[str]:
+    """Load what is chosen; the tables that are left, since their files are read where kernels run."""
+    problems, kept, left = list[Problem](), list[ledger.Entry](), list[str]()
     for each in chosen_sets(report, mode, table):
         try:
-            kept += load(report, each, mode)
+            stays = load(report, each, mode)
+            kept += stays or []
+            left += [each.table] * (stays is None)
         except Problem as problem:
             problems.append(problem)
     if kept:
@@ -99,6 +102,7 @@ def load_all(report: Report, mode: str, table: str) -> None:
         report.done("seed", kept[0].loaded_already if len(kept) == 1 else f"loaded already: {listed}")
     if problems:
         raise problems[0] if len(problems) == 1 else Problem("\n".join(map(str, problems)))
+    return left
 
 
 def chosen_sets(report: Report, mode: str, table: str) -> list[DataSet]:
@@ -124,8 +128,8 @@ def is_file(name: str) -> bool:
     return os.path.isfile(DATA / name)
 
 
-def load(report: Report, chosen: DataSet, mode: str) -> list[ledger.Entry]:
-    """Load one data set; its line in the ledger where there was nothing to do, and nothing to say."""
+def load(report: Report, chosen: DataSet, mode: str) -> list[ledger.Entry] | None:
+    """Load one data set; its line in the ledger where nothing was to be done or said, None where it cannot be read here."""
     attempt = Attempt(chosen, mode, file_of(chosen))
     try:
         with closing(server.connect()) as connection:
@@ -134,13 +138,13 @@ def load(report: Report, chosen: DataSet, mode: str) -> list[ledger.Entry]:
                 known, lines = in_transaction(cursor, report, attempt)
     except psycopg2.Error as error:
         raise attempt.explained(error, lost=not error.pgcode) from None
-    for line in lines:
+    for line in lines or ():
         report.done("seed", line)
-    return [known] if known and not lines else []
+    return None if lines is None else [known] if known and not lines else []
 
 
-def in_transaction(cursor: Cursor, report: Report, attempt: Attempt) -> tuple[ledger.Entry | None, list[str]]:
-    """Load what is not loaded; (what the ledger had, what to say of it)."""
+def in_transaction(cursor: Cursor, report: Report, attempt: Attempt) -> tuple[ledger.Entry | None, list[str] | None]:
+    """Load what is not loaded; (what the ledger had, what to say of it, None where it has to be loaded from elsewhere)."""
     chosen, mode, file = attempt.chosen, attempt.mode, attempt.file
     cursor.execute(ledger.LOCK)
     known = ledger.entries(cursor).get(chosen.table)
@@ -151,6 +155,8 @@ def in_transaction(cursor: Cursor, report: Report, attempt: Attempt) -> tuple[le
         check_files(chosen, file)
         new = described(chosen, file, known)
         real_at_last = mode == "replace-sample" and known and known.synthetic and not new.synthetic
+        if ledger.is_left(chosen, known, anew=not stays or bool(real_at_last)):
+            return known, None
         if not stays or real_at_last:
             return known, replace(cursor, report, known, new, attempt)
     assert known

@@ -11,6 +11,7 @@ from dsproj.errors import Problem
 from dsproj.files import replace_text, sha256
 from dsproj.host.download import forget, obtain
 from dsproj.host.engine import Engine
+from dsproj.host.several import files_of
 from dsproj.host.loading import finish, progress
 from dsproj.names import file_name, has_key, is_link
 from dsproj.report import Report
@@ -19,6 +20,9 @@ from dsproj.settings import PROJECT
 
 # How the formats that are stored as they come begin, and the end of the name by which they are known.
 FORMATS = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst", b"\xfd7zXZ": ".xz"}
+
+# Those of files without any ending.
+OTHERS = {b"PAR1": ".parquet", b"ARRO": ".arrow", b"SQLi": ".sqlite"}
 
 
 def bring(
@@ -80,9 +84,10 @@ def put_back(before: dict[Path, str | None]) -> None:
 def arrived(report: Report, table: str, source: str) -> tuple[Path, Path | None]:
     """(where the file belongs, the ".part" file that it is still, None where it is in data/ as it was given)."""
     folder = PROJECT / "data"
-    if not is_link(source) and Path(source).resolve().parent == folder.resolve():
+    several = bool(files_of(source))
+    if not is_link(source) and not several and Path(source).resolve().parent == folder.resolve():
         return folder / Path(source).name, None
-    target = folder / file_name(source, table)
+    target = folder / (f"{table}.zip" if several else file_name(source, table))
     try:
         _, partial = obtain([source], target, "", progress(report, target.name))
     except Problem as problem:
@@ -109,8 +114,8 @@ def with_true_ending(path: Path, content: Path) -> Path:
         start = file.read(4)
     ending = next((ending for magic, ending in FORMATS.items() if start.startswith(magic)), None)
     if ending is None:
-        return path if path.suffix else path.with_name(path.name + ".csv")
-    known = (*FORMATS.values(), ".xlsx", ".ods", ".docx", ".jar") if ending == ".zip" else (ending,)
+        return path if path.suffix else path.with_name(path.name + OTHERS.get(start, ".csv"))
+    known = (*FORMATS.values(), ".xlsx", ".xlsm", ".xlsb", ".ods") if ending == ".zip" else (ending,)
     return path if path.name.lower().endswith(known) else path.with_name(path.name + ending)
 
 
@@ -130,7 +135,7 @@ SEED_TABLE={begun.table}
 SEED_FILE={shlex.quote(target.name)}
 SEED_SAMPLE=
 SEED_SHA256={checksum}
-{lines}# Links that the file comes from, tried in turn; "#name" picks a member of a zip archive. A path is not kept: git has this file.
+{lines}# Links that the file comes from, tried in turn; "#name" picks a member of a zip archive, a sheet or a table. A path is not kept: git has this file.
 SEED_SOURCES={shlex.quote(sources)}
 """
     begun.env.parent.mkdir(exist_ok=True)

@@ -55,7 +55,8 @@ def undecided(known: DataSet, source: str, new: dict[str, Any]) -> Problem:
 
 
 def is_same(known: DataSet, file: Path) -> bool:
-    return sha256(file) == (sha256(known.path) if known.path.is_file() else known.checksum)
+    # A folder or pattern is compared once it is packed.
+    return file.is_file() and sha256(file) == (sha256(known.path) if known.path.is_file() else known.checksum)
 
 
 def changes(engine: Engine, report: Report, known: DataSet, file: Path, options: Sequence[str]) -> dict[str, Any]:
@@ -80,13 +81,18 @@ def replace(
     """Load the table from another file; its SQL file stays where the columns do."""
     for line in new["lines"]:
         report.done("data", f"data/{known.file}: {line}")
-    with written_anew(report, known, unless=new["keep"] and not options):
+    with written_anew(report, known, unless=new["keep"] and not typed(options)):
         bring(engine, report, known, source, options, "replace", at)
+
+
+def typed(options: Sequence[str]) -> list[str]:
+    """Without the part of the file, which is no wish for other types."""
+    return [word for word in options if not word.startswith("--part=")]
 
 
 def unchanged(engine: Engine, report: Report, known: DataSet, options: Sequence[str]) -> None:
     """Say that the table is loaded; where options are given now, find its types again and load it again."""
-    if not options:
+    if not typed(options):
         return finish(engine, report, known, options, "replace-sample")
     with written_anew(report, known):
         finish(engine, report, known, options, "force")

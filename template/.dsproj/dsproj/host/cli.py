@@ -86,7 +86,7 @@ def _seed(report: Screen, given: Given) -> None:
 def _dataset(report: Screen, given: Given) -> None:
     if dropped := given.get("DROP", "").strip():
         return _host("drop").drop(_engine(made=True), report, dropped, given.get("FORCE", "") not in NO)
-    names = ("SOURCE", "TABLE", "MODE", "HEADER", "COLUMNS", "ENCODING", "BAD")
+    names = ("SOURCE", "TABLE", "MODE", "HEADER", "COLUMNS", "ENCODING", "BAD", "WIDTHS", "FILES", "FILENAME")
     _host("datasets").dataset(_engine(made=True), report, **{name.lower(): given.get(name, "") for name in names})
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial as later
 from typing import Any
@@ -12,8 +13,9 @@ from dsproj.errors import Problem
 from dsproj.host.adding import bring
 from dsproj.host.again import again, append
 from dsproj.host.engine import Engine
-from dsproj.host.loading import finish, ledger, loader, prepare
-from dsproj.host.source import checked_source
+from dsproj.host.loading import finish, ledger, load, loader, prepare
+from dsproj.host.several import files_of
+from dsproj.host.source import checked_source, part_of
 from dsproj.names import is_link, is_table_name, table_name
 from dsproj.report import Report
 from dsproj.sets import DataSet, data_sets
@@ -26,31 +28,35 @@ def up(engine: Engine, report: Report) -> None:
     """Load what is not loaded, and fetch only what that needs; this_postgres runs."""
     missing = loader(engine, report, "missing")
     each_of(later(prepare, engine, report, part) for each in data_sets() if each.table in missing for part in each.all)
-    loader(engine, report, "once")
+    load(engine, report, "once")
 
 
 def seed(engine: Engine, report: Report, table: str = "", force: bool = False) -> None:
     """Load the data sets, or one of them, each once; `force` drops its table and loads it again."""
     engine.start("this_postgres", report=report)
-    loader(engine, report, "force" if force else "once", *filter(None, [table]))
+    load(engine, report, "force" if force else "once", *filter(None, [table]))
 
 
 def dataset(engine: Engine, report: Report, source: str = "", table: str = "", mode: str = "", **options: str) -> None:
     """Add a data set from a path or link, or without one: fetch every file that is missing and load what is not loaded.
 
     All as it was typed; mode: "append" or "replace", for a table that is there; options: header ("yes" or "no"), columns
-    (names, with commas between them), encoding, bad.
+    (names, with commas between them), encoding, bad, widths (of the columns of a file that nothing else parts), filename ("1":
+    keep it, of several files). files: "one" table of several files, or "each" a table of its own.
     """
     if source.strip():
+        files = options.pop("files", "").strip() or "one"
+        if files not in ("one", "each"):
+            raise Problem(f"FILES={files}: one (table for all files) or each (a table for each)")
         words = [f"--{name}={value.strip()}" for name, value in options.items() if value.strip()]
-        add(engine, report, source.strip(), table.strip(), mode.strip(), words)
+        (add_each if files == "each" else add)(engine, report, source.strip(), table.strip(), mode.strip(), words)
         return
     declared = data_sets()
     if not declared:
         raise Problem("There is no data set yet; to add one", "make dataset SOURCE=<path or link>")
     engine.start("this_postgres", report=report)
     steps = [later(prepare, engine, report, part) for each in declared for part in each.all]
-    each_of([*steps, later(loader, engine, report, "replace-sample")])
+    each_of([*steps, later(load, engine, report, "replace-sample")])
 
 
 def each_of(steps: Iterable[Callable[[], Any]]) -> None:
@@ -65,10 +71,19 @@ def each_of(steps: Iterable[Callable[[], Any]]) -> None:
         raise problems[0] if len(problems) == 1 else Problem("\n".join(map(str, problems)))
 
 
+def add_each(engine: Engine, report: Report, source: str, table: str, mode: str, options: Sequence[str]) -> None:
+    """A data set from each file of a folder or pattern; `table` is how their names begin."""
+    if not (several := files_of(os.path.abspath(os.path.expanduser(source)))):
+        raise Problem(f"SOURCE={source}: FILES=each is for a folder, or for a pattern such as sales-*.csv")
+    for _, path in several:
+        add(engine, report, str(path), f"{table}_{table_name(str(path))}"[:63] if table else "", mode, options)
+
+
 def add(engine: Engine, report: Report, source: str, table: str, mode: str, options: Sequence[str]) -> None:
     """Fetch, declare, infer, load: a data set from a path or link, or what its table is to become."""
-    source = checked_source(source)
-    wanted = table or table_name(source)
+    part, source = part_of(source), checked_source(source)
+    options = [*options, *[f"--part={part}"] * bool(part)]
+    wanted = table or table_name(part or source)
     known, begun = known_as(wanted, mode, any_table=not table)
     engine.start("this_postgres", report=report)
     if known and mode == "append":

@@ -25,7 +25,10 @@ from dsproj.errors import Problem
 from dsproj.files import BLOCK, sha256
 from dsproj.host import pacing
 from dsproj.host.clouds import address, asked_for, file_link, scheme
-from dsproj.names import is_link
+from dsproj.host.several import files_of, pack
+from dsproj.host.several import size_of as size_of_all
+from dsproj.host.source import parted
+from dsproj.names import is_archive, is_link
 
 TRIES = 4  # of a download that breaks off, one after another with next to nothing gained
 RESERVE = 50_000_000  # bytes that a disk shall have left
@@ -78,7 +81,7 @@ def transfer(source: str, partial: Path, progress: Progress) -> str:
         return ""
     link, _, member = source.partition("#")
     broken = download(link, partial, progress)
-    if member and not broken and not is_web_page(partial):
+    if member and not broken and is_archive(source) and not is_web_page(partial):
         extract(source, member, partial)
     return broken
 
@@ -253,7 +256,12 @@ def extract(source: str, member: str, partial: Path) -> None:
 
 def copy(source: str, partial: Path, progress: Progress) -> None:
     """Copy a local file, a leading ~ included, to the path `partial`; who may not read the one may not read the other."""
-    path = Path(source).expanduser()
+    path = Path(parted(source)[0]).expanduser()
+    if several := files_of(str(path)):
+        need_room(partial, size_of_all(several))
+        pack(several, partial)
+        partial.chmod(0o600 | 0o044 & min(each.stat().st_mode for _, each in several))
+        return
     try:
         found = path.stat()
         total = found.st_size

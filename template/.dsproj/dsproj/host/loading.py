@@ -11,7 +11,9 @@ from dsproj.errors import Problem
 from dsproj.files import sha256
 from dsproj.host.download import Progress, fetch
 from dsproj.host.engine import Engine, told
-from dsproj.names import is_link
+from dsproj.host.several import files_of
+from dsproj.host.source import parted
+from dsproj.names import file_name, is_link
 from dsproj.report import Report
 from dsproj.sets import DataSet, data_sets, note_checksum, shown
 from dsproj.settings import PROJECT
@@ -32,13 +34,23 @@ def ledger(engine: Engine) -> list[list[Any]]:
     return [entry[:3] for entry in loader(engine, Report(), "ledger")]
 
 
+def load(engine: Engine, report: Report, mode: str, *table: str) -> None:
+    """Have the data sets loaded in a mode of database/seed.py: what this_postgres cannot read, from where kernels run."""
+    for left in loader(engine, report, mode, *table) or ():
+        command = engine.once("python3", "-m", "dsproj.database.seed", mode, left)
+        try:
+            told(command, engine.variables("this_jupyter"), report)
+        except Problem as problem:
+            raise Problem(problem.what, problem.cure or "make up", problem.log) from None
+
+
 def finish(engine: Engine, report: Report, chosen: DataSet, options: Sequence[str], mode: str = "once") -> None:
     """What is left to do for a data set: all of it, or nothing."""
     prepare(engine, report, chosen, options)
     if why := keep_out_of_git(PROJECT, [chosen.file]).get(chosen.file):
         how = "a clone fetches it again" if any(map(is_link, chosen.sources)) else "a clone needs a copy of it in data/"
         report.done("data", f"data/{chosen.file} is {why}: git ignores it, {how}")
-    loader(engine, report, mode, chosen.table)
+    load(engine, report, mode, chosen.table)
     anew = f"make seed TABLE={chosen.table} FORCE=1"
     report.done("schema", f"to change a name or type: {shown(chosen.sql)}, then: {anew}")
 
@@ -55,7 +67,7 @@ def prepare(engine: Engine, report: Report, chosen: DataSet, options: Sequence[s
 def fetch_file(report: Report, chosen: DataSet) -> None:
     """Fetch the file of one data set; with its checksum, where that is not known, in its .env file."""
     here = f"copy the file to data/{chosen.file}, then: make dataset"
-    if not any(is_link(each) or Path(each).expanduser().exists() for each in chosen.sources):
+    if not any(map(is_there, chosen.sources)):
         raise Problem(f"data/{chosen.file} is not here, and came from somebody's own folder", here)
     try:
         source = fetch(chosen.sources, chosen.path, chosen.checksum, progress(report, chosen.file))
@@ -69,6 +81,11 @@ def fetch_file(report: Report, chosen: DataSet) -> None:
     report.done("data", f"data/{chosen.file}: fetched from {source}")
 
 
+def is_there(source: str) -> bool:
+    """Is it a link, or a path or pattern of files that are here?"""
+    return is_link(source) or Path(parted(source)[0]).expanduser().exists() or bool(files_of(source))
+
+
 def write_sql(engine: Engine, report: Report, chosen: DataSet, options: Sequence[str]) -> None:
     """Have the SQL file written from the data file, unless it is; the account of it is said."""
     if chosen.is_written:
@@ -78,6 +95,9 @@ def write_sql(engine: Engine, report: Report, chosen: DataSet, options: Sequence
         first = next(each for each in data_sets() if each.table == chosen.table)
         to = ["--append", shown(chosen.appends_to), "--was", shown(first.path)]
     words = ["--table", chosen.table, "--sql", shown(chosen.sql), *to, *options]
+    part = parted(chosen.sources[0])[1] if chosen.sources else ""
+    if part and file_name(part, chosen.table) != chosen.file:  # of an archive, it is the file itself
+        words.append(f"--part={part}")
     report.done("schema", str(inferred(engine, report, chosen.path, words)))
 
 

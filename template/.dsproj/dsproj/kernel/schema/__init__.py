@@ -11,7 +11,7 @@ from typing import Any
 
 from dsproj.errors import Problem
 from dsproj.files import replace_text
-from dsproj.kernel.schema import changes, column_types, reading, sqltext
+from dsproj.kernel.schema import changes, column_types, of_tables, sqltext
 from dsproj.names import is_table_name
 from dsproj.sets import has_statements
 
@@ -28,7 +28,7 @@ def infer(
     """Write the SQL that makes and fills `table` from a data file; the account of what was found, as lines for people.
 
     force: replace an SQL file that is written already. head: the SQL file that makes the table, to whose rows those of this
-    file are added; was: the data file of that. options: those of reading.read. Raises a Problem of one line, and then
+    file are added; was: the data file of that. options: those of of_tables.read. Raises a Problem of one line, and then
     nothing was written.
     """
     if not is_table_name(table):
@@ -36,7 +36,7 @@ def infer(
     if has_statements(sql_path) and not force:
         raise Problem(f"{sql_path} is written already: --force replaces it")
     with in_one_line(path):
-        found = reading.read(path, **options)
+        found = of_tables.read(path, **options)
         if head:
             made = head.read_text(encoding="utf-8")
             text = sqltext.rows_sql(found, table, changes.names_in_table(found, made, was, **options), made)
@@ -50,7 +50,7 @@ def infer(
 def compare(path: Path, was: Path | None, **options: Any) -> dict[str, Any]:
     """What is new in a data file beside the one before (changes.changes)."""
     with in_one_line(path):
-        return changes.changes(reading.read(path, **options), was, **options)
+        return changes.changes(of_tables.read(path, **options), was, **options)
 
 
 @contextlib.contextmanager
@@ -69,4 +69,4 @@ def in_one_line(path: Path) -> Iterator[None]:
         why = full if error.errno == errno.ENOSPC else error
         raise Problem(f"data/{column_types.shown(path.name, 120)}: {why}") from None
     except Problem as error:
-        raise Problem(f"data/{column_types.shown(path.name, 120)}: {error}") from None
+        raise Problem(f"data/{column_types.shown(path.name, 120)}: {error.what}", error.cure) from None

@@ -4,8 +4,19 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from dsproj.errors import Problem
 from dsproj.kernel.schema import compare, infer
 from dsproj.report import Report, serve
+
+
+NO = ("", "0", "no", "false")
+
+
+def widths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(map(int, text.split(",")))
+    except ValueError:
+        raise Problem(f"WIDTHS={text}: numbers of characters, with commas between them, such as 5,3,8") from None
 
 
 def main(report: Report, *words: str) -> str | dict[str, Any]:
@@ -22,10 +33,14 @@ def main(report: Report, *words: str) -> str | dict[str, Any]:
     parser.add_argument("--header", choices=("yes", "no"), help="does line 1 name the columns? default: find out")
     parser.add_argument("--encoding", default="", help="of the file, as Python names it; default: find out")
     parser.add_argument("--bad", default="", help="null: the few cells that keep a column from its type are missing")
+    parser.add_argument("--part", default="", help="the sheet of a workbook, the table of a database")
+    parser.add_argument("--widths", type=widths, default=(), help="of the columns, where nothing else parts them: 5,3,8")
+    parser.add_argument("--filename", default="", help="1: of several files, the name of each row's is a column")
     parser.add_argument("--force", action="store_true", help="replace an SQL file that is written already")
     given = parser.parse_args(words)
     header = {None: None, "yes": True, "no": False}[given.header]
     options = {"encoding": given.encoding, "header": header, "names": given.columns, "bad": given.bad}
+    options |= {"part": given.part, "widths": given.widths, "filename": given.filename not in NO}
     if given.sql is None:
         return compare(given.file, given.was, **options)
     return infer(given.file, given.table, given.sql, given.force, given.append, given.was, **options)

@@ -6,7 +6,7 @@ from typing import Any
 
 from dsproj.database.sqlfile import steps
 from dsproj.errors import Problem
-from dsproj.kernel.schema import reading, sqltext
+from dsproj.kernel.schema import of_tables, sqltext
 from dsproj.kernel.schema.reading import Reading
 
 
@@ -18,7 +18,7 @@ def changes(found: Reading, was: Path | None, **options: Any) -> dict[str, Any]:
     rows = f"{found.rows:,} row{'s' * (found.rows != 1)}"
     if was is None:
         return {"lines": [f"{rows}, {len(found.columns)} columns"], "same": True, "keep": False}
-    before = reading.read(was, **options)
+    before = of_tables.read(was, **options)
     old, new = ({column.name: column.type for column in each.columns} for each in (before, found))
     ways = [(sqltext.copy_line(each, ""), each.datestyle) for each in (before, found)]
     keep = list(old.items()) == list(new.items()) and ways[0] == ways[1]
@@ -49,7 +49,7 @@ def names_in_table(found: Reading, head: str, first: Path | None, **options: Any
     if not theirs or set(mine) == set(theirs):
         return mine
     if first and first.exists():
-        before = [column.name for column in reading.read(first, **options).columns]
+        before = [column.name for column in of_tables.read(first, **options).columns]
         if set(before) == set(mine) and len(before) == len(theirs):
             return [theirs[before.index(name)] for name in mine]
     missing, more = (

@@ -45,19 +45,28 @@ class Reading:
     trim: bool = False  # are blanks around values removed?
     odd: Odd = field(default_factory=Odd)  # rows with more or fewer values than there are columns
     warnings: list[str] = field(default_factory=list)  # what a person should look at
+    program: tuple[str, ...] = ("./get_data.sh",)  # what prints the rows
+    kind: str = ""  # of a file that is no CSV file
+    is_typed: bool = False  # has the file itself types?
 
 
 def read(
-    path: Path, encoding: str = "", header: bool | None = None, names: list[str] | None = None, bad: str = ""
+    path: Path,
+    encoding: str = "",
+    header: bool | None = None,
+    names: list[str] | None = None,
+    bad: str = "",
+    dialect: Dialect | None = None,
 ) -> Reading:
     """Read all of a file. Raises a Problem.
 
     encoding: "": find out. header: does the first row name the columns? None: find out. names: instead of those.
-    bad: "null" takes the few cells that keep a column from its type for missing.
+    bad: "null" takes the few cells that keep a column from its type for missing. dialect: where it is
+    known how the file is written.
     """
     if bad not in ("", "null"):
         raise Problem(f"BAD={bad}: there is null alone, which takes cells that keep a column from its type for missing")
-    dialect = find_dialect(path, encoding)
+    dialect = dialect or find_dialect(path, encoding)
     if header is None and is_title(dialect.first_rows):
         raise Problem(
             f"line {dialect.skip + 1} has a value in one column only: is it a title above the table? "

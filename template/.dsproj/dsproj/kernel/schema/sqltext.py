@@ -15,9 +15,10 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|", " ": "blank
 def sql(found: Reading, table: str) -> str:
     """The SQL, which is run inside the seed's transaction."""
     file, table = shown(found.path.name, 120), identifier(table)
+    types = "with the file's own types" if found.is_typed else "as its values suggest"
     lines = [
-        f"-- The table for data/{file}, as its values suggest. Read it, and mend it: then make seed TABLE={table} FORCE=1",
-        "-- Run in one transaction with everything else of the seed. An empty value is NULL; ./get_data.sh prints the rows.\n",
+        f"-- The table for data/{file}, {types}. Read it, and mend it: then make seed TABLE={table} FORCE=1",
+        f"-- Run in one transaction with everything else of the seed. An empty value is NULL; {found.program[0]} prints the rows.\n",
     ]
     lines += datestyle(found.datestyle)
     lines += [
@@ -60,7 +61,7 @@ def datestyle(order: str | None) -> list[str]:
 def copy_line(found: Reading, table: str, *more: str) -> str:
     """The line that copies the rows; more: options of COPY. Only a table that is new can be frozen."""
     names = ", ".join(identifier(column.name) for column in found.columns)
-    command = " ".join(["./get_data.sh", *map(shell, options(found))])
+    command = " ".join([found.program[0], *map(shell, (*found.program[1:], *options(found)))])
     return f"\\copy {table} ({names}) FROM PROGRAM '{command}' WITH ({', '.join([*copy_options(found), *more])})"
 
 
@@ -102,12 +103,14 @@ def shell(word: str) -> str:
 def account(found: Reading) -> str:
     """What was found in a file and decided about it, as lines for people."""
     dialect, width = found.dialect, len(found.columns)
+    encoding = "UTF-8" if dialect.encoding == "utf-8" else f"read as {dialect.encoding}"
+    delimiter = f"separated by {DELIMITERS.get(dialect.delimiter, 'nothing')}" if width > 1 else "no delimiter found"
+    place = "the first row" if found.kind else f"line {dialect.skip + 1}"
     facts = [
         f"{found.rows:,} row" + "s" * (found.rows != 1),
         f"{width} column" + "s" * (width > 1),
-        "UTF-8" if dialect.encoding == "utf-8" else f"read as {dialect.encoding}",
-        f"separated by {DELIMITERS.get(dialect.delimiter, 'nothing')}" if width > 1 else "no delimiter found",
-        f"names in line {dialect.skip + 1}" if found.header else "no header line",
+        found.kind or f"{encoding}, {delimiter}",
+        *[f"names in {place}" if found.header else "no header line"] * (not found.is_typed),
     ]
     lines = [f"data/{shown(found.path.name, 120)}: {', '.join(facts)}"]
     if dialect.skip:
@@ -117,14 +120,14 @@ def account(found: Reading) -> str:
     if dialect.encoding == "cp1252":
         lines.append("it is not UTF-8: read as Windows-1252 (Western European); if letters look wrong: ENCODING=NAME")
     warnings = [f"look at this: {warning}" for warning in found.warnings]
-    return "\n".join([*lines, *listed(found.columns), *warnings])
+    return "\n".join([*lines, *listed(found.columns, not found.is_typed), *warnings])
 
 
-def listed(columns: list[Column]) -> list[str]:
-    """A table: name, type, how many NULLs, and why so."""
-    rows = [("column", "type", "NULLs", "in the file, and why")]
+def listed(columns: list[Column], counted: bool) -> list[str]:
+    """A table: name, type, how many NULLs, if they were counted, and why so."""
+    rows = [("column", "type", "NULLs" if counted else "", "in the file, and why")]
     for column in columns:
         title = [f'"{shown(column.title)}"'] if column.title and column.title != column.name else []
-        rows.append((column.name, column.type, f"{column.nulls:,}", "; ".join(title + column.notes)))
+        rows.append((column.name, column.type, f"{column.nulls:,}" if counted else "", "; ".join(title + column.notes)))
     names, _, nulls, _ = (max(map(len, each)) for each in zip(*rows, strict=True))
     return [f"  {name:<{names}}  {kind:<16}  {count:>{nulls}}  {why}".rstrip() for name, kind, count, why in rows]
