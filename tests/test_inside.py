@@ -188,6 +188,31 @@ print(sorted(late)[2])
     assert float(project.python(code).split()[-1]) < 0.5
 
 
+FORGET = """
+from lib.cache import connect_to_redis
+from dsproj.kernel.waiting import Worker
+redis = connect_to_redis()
+(worker,) = Worker.all(connection=redis)
+redis.delete(worker.key)  # what Redis does with what is overdue, and another worker with who is gone
+for registry in redis.scan_iter("rq:workers*"):
+    redis.srem(registry, worker.key)
+assert not Worker.all(connection=redis)
+"""
+
+
+def test_a_worker_that_redis_has_forgotten_comes_back(project):
+    """As after a laptop's sleep, when all notes of the worker are overdue at once."""
+    project.python(FORGET)
+    wait_for(lambda: project.states()["this_worker"] == "healthy" and "True" in project.python(REGISTERED), 45)
+
+
+REGISTERED = """
+from lib.cache import connect_to_redis
+from dsproj.kernel.waiting import Worker
+print([(worker.get_state(), worker.pid > 0) for worker in Worker.all(connection=connect_to_redis())])
+"""
+
+
 def test_stop_lets_the_job_end(project):
     (project.path / "lib" / "slow.py").write_text("import time\n\ndef nap():\n    time.sleep(8)\n    return 'slept'\n")
     project.python("""

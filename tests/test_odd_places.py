@@ -32,6 +32,11 @@ def label(first, last):
 
 def one_more(n):
     return n + 1
+
+def slow(n):
+    import time
+    time.sleep(0.3)
+    return n
 """
 
 
@@ -194,6 +199,69 @@ def test_one_name_and_the_same_ports_twice_at_once(tmp_path):
 
 
 # --- the drill's
+
+
+WORK = """
+from lib.jobs import enqueue_each, wait
+from lib.odd import slow
+assert wait(enqueue_each(slow, range(24)), timeout=120) == list(range(24))
+"""
+
+
+@long
+def test_a_clock_that_jumps_stops_nothing(project, monkeypatch):
+    """By half a day and back with jobs under way, by more than a year and back between them; timers go on, as ever."""
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler here")
+    place = Path(tempfile.mkdtemp(prefix="dsproj-test-"))
+    place.chmod(0o755)  # the database's user has to reach it
+    clock, library = place / "clock", place / "clock.so"
+
+    def set_clock(hours):
+        clock.write_bytes((hours * 3600).to_bytes(8, sys.byteorder, signed=True))
+
+    def hours():
+        return int(project.sql("SELECT extract(epoch FROM now())::bigint / 3600"))
+
+    def work():
+        return subprocess.Popen([*LocalStack.run_command, "python", "-c", WORK], cwd=project.path)
+
+    def all_is_well():
+        return set(project.states()) == SERVICES and set(project.states().values()) == {"healthy"}
+
+    try:
+        set_clock(0)
+        checked("cc", "-shared", "-fPIC", "-o", library, ROOT / "tests" / "clock.c")
+        project.make("down")
+        monkeypatch.setenv("LD_PRELOAD", str(library))
+        monkeypatch.setenv("SHIFT", str(clock))
+        project.make("up")
+        begin = hours()
+        for jump in (12, -12, 0, 400 * 24, -30 * 24):
+            if abs(jump) <= 12:
+                waiting = work()
+                time.sleep(3)
+                set_clock(jump)
+                assert waiting.wait(180) == 0
+            set_clock(jump)
+            assert hours() - begin - jump in (0, 1) and work().wait(180) == 0
+            try:
+                wait_for(all_is_well, 60)
+            except AssertionError:
+                print(jump, project.make("ps"), project.log("this_worker_1")[-1500:])
+                raise
+            saved = re.search(r"backups/\S+\.tar", project.make("backup"))[0]
+            project.make("restore", f"FILE={saved}", "FORCE=1")
+            project.make("down")
+            project.make("up")
+            assert (
+                all_is_well() and project.sql("SELECT count(*) = (SELECT row_count FROM dsproj_seed) FROM adult") == "t"
+            )
+    finally:
+        project.make("down")
+        monkeypatch.undo()
+        shutil.rmtree(place)
+        project.make("up")
 
 
 @long

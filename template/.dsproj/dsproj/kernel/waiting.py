@@ -177,13 +177,13 @@ def _results(jobs: list[Job], failed: Mapping[str, State]) -> list[Any]:
 def _outcomes(job: Job, failed: Mapping[str, State]) -> list[tuple[Any, Any, str | None]]:
     """(item, result, None or why it has none) for each item of a job; for one without items, its id stands for it."""
     items = items_of(job)
-    if job.id in failed:
-        story = _story(job, failed[job.id])
+    found = None if job.id in failed else job.latest_result()
+    if found is None:  # or it ended well, and longer ago than results are kept
+        story = _story(job, failed.get(job.id))
         return [(item, None, story) for item in (items or [job.id])]
-    result = job.return_value(refresh=True)
     if items is None:
-        return [(job.id, result, None)]
-    return [(item, *outcome) for item, outcome in zip(items, result, strict=True)]
+        return [(job.id, found.return_value, None)]
+    return [(item, *outcome) for item, outcome in zip(items, found.return_value, strict=True)]
 
 
 def _key(item: Any) -> Hashable:

@@ -21,7 +21,7 @@ from typing import Any
 import psycopg2
 import redis
 from redis.maint_notifications import MaintNotificationsConfig
-from rq import Queue, Worker, executions, job
+from rq import Queue, Worker, executions, job, utils, worker_registration
 from rq.exceptions import DeserializationError
 from rq.intermediate_queue import IntermediateQueue
 from rq.scheduler import RQScheduler
@@ -108,6 +108,25 @@ class ProjectWorker(Worker):
         with contextlib.suppress(psycopg2.Error):
             psycopg2.connect("", connect_timeout=2).close()
         self.library.refresh()
+
+    def should_run_maintenance_tasks(self) -> bool:
+        last, now = self.last_cleaned_at, utils.now()
+        return not (last and last <= now) or super().should_run_maintenance_tasks()  # a clock may have been set back
+
+    def run_maintenance_tasks(self) -> None:
+        self.register_again()
+        super().run_maintenance_tasks()
+
+    def maintain_heartbeats(self, *args: Any) -> None:
+        self.register_again()
+        super().maintain_heartbeats(*args)
+
+    def register_again(self) -> None:
+        """After a laptop's sleep, or where the clock was set, Redis has forgotten this worker as one that is long silent."""
+        with self.connection.pipeline() as pipeline:
+            pipeline.hset(self.key, mapping={**self.serialize(), "state": self.get_state()})
+            worker_registration.register(self, pipeline)
+            pipeline.execute()
 
     def execute_job(self, job: job.Job, queue: Queue) -> None:
         if not PROJECT.is_dir():  # the job goes back to the queue, see requeue_dequeued
