@@ -15,6 +15,7 @@ from lib.postgres import connect_to_postgres, encode_targets, read_frame
 from rq import Callback, Queue, Retry, Worker
 from rq.executions import ExecutionRegistry
 from rq.job import JobStatus
+from rq.results import Result
 from rq.serializers import JSONSerializer
 
 KWARGS = {"label": "label", "codes": {"no": 0, "yes": 1}}
@@ -197,6 +198,15 @@ def test_a_mistake_in_the_code_fails_at_once(table, worker):
 def test_a_result_that_redis_should_not_hold(function, args, message, worker):
     job = queue().enqueue(function, args=args)
     with pytest.raises(JobsFailed, match=message):
+        wait([job], timeout=60)
+    job.delete()
+
+
+def test_a_result_that_is_kept_no_longer_is_said(worker):
+    job = queue().enqueue(probes.root, 4)
+    assert wait([job], timeout=60) == [2.0]
+    job.connection.delete(Result.get_key(job.id))
+    with pytest.raises(JobsFailed, match="ended longer ago than results are kept"):
         wait([job], timeout=60)
     job.delete()
 
