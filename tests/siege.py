@@ -484,6 +484,8 @@ class World:
 
     def copy(self, origin):
         """`cp -a` of a folder, whatever runs. On Docker the volumes stay the origin's: the copy gets a name of its own."""
+        if origin.engine == "docker" and "moved" in origin.hurt:
+            origin.up()  # until then nobody can tell which of the two is the copy
         path, number = self.place()
         command("cp", "-a", origin.path, path)  # of what runs, files vanish meanwhile
         copy = self.adopt(path, number, origin.stack.slug)
