@@ -244,7 +244,7 @@ INSERT INTO t (a) VALUES (one() + 2);
     assert database.rows("t") == [(1,), (2,), (3,)]
     code, printed = database.load(tmp_path / "x.csv", "t", sql, "once")
     assert code == 0 and "t is loaded already: 3 rows from data/x.csv" in printed and "changed" not in printed
-    assert database.seed("ledger")[1].replace("\n", "").replace(" ", "").count('["t",3,false]') == 1
+    assert database.seed("ledger")[1].replace("\n", "").replace(" ", "").count('["t",3,false,[]]') == 1
     database.query("DROP TABLE t; DROP FUNCTION one()")
 
 
