@@ -108,8 +108,10 @@ class Siege(RuleBasedStateMachine):
     @rule(which=which)
     @operation
     def down(self, folder):
-        done = folder.make("down")
-        folder.is_up = folder.is_up and done.returncode != 0
+        if folder.make("down").returncode == 0:
+            folder.is_up = False
+        else:
+            folder.harm("down failed")
 
     @rule(which=which, number=st.integers(1, 500), straight=straight)
     @operation

@@ -157,8 +157,16 @@ class Docker(Engine):
 
     def _down(self, *options: str, report: Report) -> None:
         """`docker compose down`. A network that containers of others have joined stays, with or without a word of Compose."""
+        down = ("--progress=plain", "down", *options)
         try:
-            self.compose("--progress=plain", "down", *options, report=report)
+            try:
+                self.compose(*down, report=report)
+            except Problem:  # an engine may still count a container that it has just removed among the network's
+                time.sleep(1)
+                self.compose(*down, report=report)
+        except Problem as problem:
+            problem.cure = "make destroy" if options else "make down"
+            raise
         finally:
             for network in program.held("network"):
                 if guests := program.guests(network):
