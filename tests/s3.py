@@ -15,7 +15,15 @@ def store(**files):
     server.start()
     host, port = server.get_host_and_port()
     place = f"http://{host}:{port}"
+
+    def ask(what, body=b""):
+        words = urllib.request.Request(f"{place}/moto-api/{what}", body, {"Content-Type": "text/plain"})
+        urllib.request.urlopen(words).read()
+
     try:
+        # A store before this one, in the same process, has left its users, and the rule that every request is checked.
+        ask("reset-auth", b"inf")
+        ask("reset")
         known = {"endpoint_url": place, "region_name": "eu-central-1"}
         root = {"aws_access_key_id": "root", "aws_secret_access_key": "root"}
         iam, s3 = (boto3.client(name, **known, **root) for name in ("iam", "s3"))
@@ -27,9 +35,7 @@ def store(**files):
         for name, content in files.items():
             s3.put_object(Bucket="crops", Key=name, Body=content)
         # From here on every request is checked: who asks, and its signature.
-        urllib.request.urlopen(
-            urllib.request.Request(f"{place}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})
-        ).read()
+        ask("reset-auth", b"0")
         yield {
             "AWS_ENDPOINT_URL": place, "AWS_REGION": "eu-central-1",
             "AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],

@@ -171,6 +171,7 @@ def test_run_all_on_the_first_notebook_ends_in_its_plot(walk):
 def test_a_result_of_sql_is_a_grid_that_sorts_and_searches(walk):
     walk.open_notebook(f"ipynb/{journal(walk.project)[2]}")
     walk.run_all()
+    walk.wait_idle()  # what comes below moves the grid while one clicks
     grid = walk.page.locator(".dt-container")
     ages, arrows = grid.locator("tbody tr td:first-child"), grid.get_by_role("button", name="age: Activate")
     arrows.click()

@@ -43,6 +43,7 @@ FILES = {
     "config/jupyter.env.example", "data/README.md",
     "docker/jupyter/Dockerfile", "docker/jupyter/requirements.txt",
     "docker/postgres/Dockerfile", "docker/postgres/datasets/README.md", "docker/postgres/get_data.sh",
+    "docker/postgres/get_table.sh",
     "docker/postgres/initdb.sql",
     "lib/__init__.py", "lib/cache.py", "lib/jobs.py", "lib/memory.py", "lib/postgres.py",
     "local/requirements.txt", "local/stack.py", "local/supervisord.conf",

@@ -263,7 +263,7 @@ def wide(tmp_path):
 def test_a_refused_data_set_leaves_nothing_behind(project, wide):
     before = project.git("status", "--porcelain")
     said = refused(project, "dataset", f"SOURCE={wide}")
-    assert "row is too big" in said and "nothing of it is kept; split its columns" in said
+    assert "1,100 columns: a row of 8,800 bytes does not fit" in said and "melt" in said
     assert "To finish: make dataset SOURCE=" in said
     assert project.git("status", "--porcelain") == before
     assert not list((project.path / "data").glob("wide*")) and is_whole(project)

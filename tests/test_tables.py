@@ -32,6 +32,18 @@ KINDS = {
 }  # fmt: skip
 
 
+# What is imported later has to be of the same package: a test of the hooks imports that of its own project.
+MODULES = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "dsproj"}
+
+
+@pytest.fixture(autouse=True)
+def same_package(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "dsproj"]:
+        monkeypatch.delitem(sys.modules, name)
+    for name, module in MODULES.items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_a_file_is_known_by_what_it_holds(tmp_path, name):
     path, *_ = formats.make(name, tmp_path)

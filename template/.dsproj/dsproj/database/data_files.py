@@ -157,7 +157,7 @@ def table_by_start(start: bytes) -> str:
 
 
 def kind_of_zip(path: Path | str, start: bytes) -> str:
-    """"workbook" (or another document), "archive" of several files, else ""."""
+    """ "workbook" (or another document), "archive" of several files, else ""."""
     with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
         if not {"[Content_Types].xml", "mimetype"}.isdisjoint(archive.namelist()):
             return "workbook"

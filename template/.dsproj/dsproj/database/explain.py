@@ -103,7 +103,9 @@ def line_of_file(program: str, path: Path, number: int) -> int:
         for rows, line_numbers in normalise.placed(chosen, normalise.Normaliser(chosen)):
             if before + rows.count(b"\n") >= number:
                 read = csv.reader(io.StringIO(rows.decode(errors="replace"), newline=""), **style)
-                return next(line for line, _ in zip(line_numbers(), read) if before + read.line_num >= number)
+                return next(
+                    line for line, _ in zip(line_numbers(), read, strict=False) if before + read.line_num >= number
+                )
             before += rows.count(b"\n")
     except (OSError, Problem, csv.Error, StopIteration):  # the file has gone, or is another one now
         pass

@@ -11,8 +11,8 @@ from dsproj.errors import Problem
 from dsproj.files import replace_text, sha256
 from dsproj.host.download import forget, obtain
 from dsproj.host.engine import Engine
-from dsproj.host.several import files_of
 from dsproj.host.loading import finish, progress
+from dsproj.host.several import files_of
 from dsproj.names import file_name, has_key, is_link
 from dsproj.report import Report
 from dsproj.sets import ANEW, DataSet, read

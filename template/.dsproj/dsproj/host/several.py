@@ -42,7 +42,10 @@ def pack(files: list[tuple[str, Path]], target: Path) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name, path in files:
             try:
-                with open(path, "rb") as file, archive.open(zipfile.ZipInfo(name, BEGIN_OF_TIME), "w", force_zip64=True) as packed:
+                with (
+                    open(path, "rb") as file,
+                    archive.open(zipfile.ZipInfo(name, BEGIN_OF_TIME), "w", force_zip64=True) as packed,
+                ):
                     while block := file.read(BLOCK):
                         packed.write(block)
             except OSError as error:

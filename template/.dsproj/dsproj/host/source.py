@@ -51,12 +51,16 @@ def checked_path(source: str) -> str:
     path = Path(os.path.abspath(os.path.expanduser(parted(source)[0])))
     several = [each for _, each in files_of(str(path))]
     if not several and not path.exists():
-        raise Problem(f"SOURCE={source}: there is no such file" + " of this pattern" * bool(re.search(r"[*?[]", source)))
+        raise Problem(
+            f"SOURCE={source}: there is no such file" + " of this pattern" * bool(re.search(r"[*?[]", source))
+        )
     if not several and not path.is_file():
         raise Problem(f"SOURCE={source}: " + ("the folder is empty" if path.is_dir() else "this is no file"))
     if closed := [each for each in several or [path] if not os.access(each, os.R_OK)]:
         raise Problem(f"SOURCE={source}: you may not read " + (str(closed[0]) if several else "this file"))
     for log in (f"{path}-wal", f"{path}.wal"):  # of SQLite and DuckDB: what is newest is not in the file yet
         if os.path.exists(log) and os.path.getsize(log):
-            raise Problem(f"{path}: a program writes to it, and {os.path.basename(log)} holds what is newest; end it first")
+            raise Problem(
+                f"{path}: a program writes to it, and {os.path.basename(log)} holds what is newest; end it first"
+            )
     return str(path)

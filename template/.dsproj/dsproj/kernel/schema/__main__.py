@@ -8,7 +8,6 @@ from dsproj.errors import Problem
 from dsproj.kernel.schema import compare, infer
 from dsproj.report import Report, serve
 
-
 NO = ("", "0", "no", "false")
 
 
@@ -34,7 +33,9 @@ def main(report: Report, *words: str) -> str | dict[str, Any]:
     parser.add_argument("--encoding", default="", help="of the file, as Python names it; default: find out")
     parser.add_argument("--bad", default="", help="null: the few cells that keep a column from its type are missing")
     parser.add_argument("--part", default="", help="the sheet of a workbook, the table of a database")
-    parser.add_argument("--widths", type=widths, default=(), help="of the columns, where nothing else parts them: 5,3,8")
+    parser.add_argument(
+        "--widths", type=widths, default=(), help="of the columns, where nothing else parts them: 5,3,8"
+    )
     parser.add_argument("--filename", default="", help="1: of several files, the name of each row's is a column")
     parser.add_argument("--force", action="store_true", help="replace an SQL file that is written already")
     given = parser.parse_args(words)

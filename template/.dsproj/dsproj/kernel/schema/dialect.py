@@ -288,9 +288,9 @@ def is_separated_by_blanks(text: str) -> bool:
     if number <= 0.9 * widths.total() or width < 2:
         return False
     words = [word for row in rows for word in row]
-    if width > 2 or '" "' in text.partition("\n")[0]:
-        if sum(word[0] == '"' or is_number(word) for word in words) > 0.5 * len(words):
-            return True
+    named = width > 2 or '" "' in text.partition("\n")[0]
+    if named and sum(word[0] == '"' or is_number(word) for word in words) > 0.5 * len(words):
+        return True
     return (
         {len(row) for row in rows} == {width} and len(rows) > 2 and any(map(all_numbers, zip(*rows[1:], strict=True)))
     )

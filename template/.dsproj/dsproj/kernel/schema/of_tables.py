@@ -28,7 +28,9 @@ def read(
     return with_cells(source, **how) if source.kind in tables.UNTYPED else with_types(source, **how)
 
 
-def with_types(source: Any, header: bool | None = None, names: list[str] | None = None, bad: str = "") -> reading.Reading:
+def with_types(
+    source: Any, header: bool | None = None, names: list[str] | None = None, bad: str = ""
+) -> reading.Reading:
     from dsproj.kernel import tables
 
     if header is not None or bad:

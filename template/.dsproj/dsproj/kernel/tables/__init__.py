@@ -31,7 +31,11 @@ MODULES = {
     "files": "several",
     "text files": "several_texts",
 }
-UNTYPED = ("workbook", "fixed width", "text files")  # their blocks are lists of rows of text, those of the others pyarrow's RecordBatches
+UNTYPED = (
+    "workbook",
+    "fixed width",
+    "text files",
+)  # their blocks are lists of rows of text, those of the others pyarrow's RecordBatches
 LISTED = 10  # names in a message
 
 
@@ -69,7 +73,9 @@ def source_of(path: Path, **asked: Any) -> Source | None:
     elif source.widths:
         source = replace(source, kind="fixed width")
     elif source.part and source.kind not in ("workbook", "SQLite", "DuckDB"):
-        raise Problem(f"there is nothing in it to be chosen by #{source.part}: it holds one table", "the same without the #")
+        raise Problem(
+            f"there is nothing in it to be chosen by #{source.part}: it holds one table", "the same without the #"
+        )
     if source.filename and source.kind not in ("files", "text files"):
         raise Problem("FILENAME= is for several files")
     return source if source.kind in MODULES else None

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -49,7 +48,9 @@ def printed(own: argparse.Namespace, rest: Sequence[str]) -> Iterator[bytes]:
         raise Problem("this is a CSV file, which ./get_data.sh prints")
     blocks = tables.blocks(source)
     if source.kind in tables.UNTYPED:
-        rows = ([[row[number] for number in own.columns] for row in block] if own.columns else block for block in blocks)
+        rows = (
+            [[row[number] for number in own.columns] for row in block] if own.columns else block for block in blocks
+        )
         yield from normalise.normalised(normalise.options([*rest, own.file]), read=map(csv_text, rows))
         return
     if rest:

@@ -57,7 +57,9 @@ def arrow(source: Source) -> Opened:
     with open(source.path, "rb") as file:
         start = file.read(6)
     if start.startswith(b"FEA1"):
-        raise Problem("this is Feather's first version: read_feather(…).to_parquet(…) of an older pandas writes it anew")
+        raise Problem(
+            "this is Feather's first version: read_feather(…).to_parquet(…) of an older pandas writes it anew"
+        )
 
     def batches() -> Iterator[Any]:
         with pa.memory_map(str(source.path)) as mapped:

@@ -19,10 +19,11 @@ def blocks(source: Source) -> Iterator[list[list[str | None]]]:
     with unpacked(source.path) as file:
         text = decoded(iter(lambda: file.read(BLOCK), b""), encoding, check=True)
         for block in whole_rows(text, len):
-            rows = []
-            for line, each in enumerate(block.decode().replace("\r", "").rstrip("\n").split("\n"), start=line + 1):
+            rows, texts = [], block.decode().replace("\r", "").rstrip("\n").split("\n")
+            for number, each in enumerate(texts, start=line + 1):
                 if each[edges[-1] :].strip():
-                    raise Problem(f"line {line} is longer than WIDTHS says: {edges[-1]} characters")
+                    raise Problem(f"line {number} is longer than WIDTHS says: {edges[-1]} characters")
                 if each.strip():
                     rows.append([each[first:end].strip() or None for first, end in itertools.pairwise(edges)])
+            line += len(texts)
             yield rows

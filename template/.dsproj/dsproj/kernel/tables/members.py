@@ -47,7 +47,7 @@ def at_file(name: str) -> Iterator[None]:
 
 
 def kind_of_files(source: Source) -> str:
-    """"text files" or "files" with types, by the first."""
+    """ "text files" or "files" with types, by the first."""
     for _, first in members(source, only=1):
         return "text files" if first.kind == "CSV" or first.kind in tables.UNTYPED else "files"
     raise Problem("the archive is empty")

@@ -65,7 +65,7 @@ class Found:
 
 
 def time_of(text: str) -> str:
-    """"date", "timestamp" or "timestamptz" for one with the year first, else "text"."""
+    """ "date", "timestamp" or "timestamptz" for one with the year first, else "text"."""
     for kind, pattern in TIMES:
         if pattern.fullmatch(text):
             try:

@@ -26,7 +26,12 @@ sum(typeof({{0}}) = 'text' AND length({{0}}) BETWEEN 16 AND 26 AND {DAY} AND sub
     AND time(substr({{0}}, 12)) IS NOT NULL AND substr({{0}}, 12) NOT GLOB '*[^0-9:.]*'),
 max(CASE WHEN typeof({{0}}) = 'text' THEN {{0}} END)"""
 # What a declaration such as DECIMAL(10, 2) says of a column without values, in SQLite's own order.
-AFFINITIES = (("bigint", r"INT"), ("text", r"CHAR|CLOB|TEXT"), ("bytea", r"BLOB"), ("double precision", r"REAL|FLOA|DOUB"))
+AFFINITIES = (
+    ("bigint", r"INT"),
+    ("text", r"CHAR|CLOB|TEXT"),
+    ("bytea", r"BLOB"),
+    ("double precision", r"REAL|FLOA|DOUB"),
+)
 
 
 def read(source: Source) -> Table:
@@ -43,7 +48,11 @@ def read(source: Source) -> Table:
                 width = len(found) // len(some)
                 for place, column in enumerate(some):
                     *numbers, odd = found[place * width : (place + 1) * width]
-                    decide(column, declared[first + place][1], Look._make([*(number or 0 for number in numbers), odd or ""]))
+                    decide(
+                        column,
+                        declared[first + place][1],
+                        Look._make([*(number or 0 for number in numbers), odd or ""]),
+                    )
     except sqlite3.Error as error:
         raise Problem(f"SQLite cannot read it: {error}") from None
     return Table(source, columns, rows)
@@ -99,7 +108,7 @@ def number_type(look: Look, declared: str) -> str:
         return "double precision" if max(-look.least, look.most) <= 2**53 else "numeric"
     if "BOOL" in declared and look.least >= 0 and look.most <= 1:
         return "boolean"
-    return "integer" if -(2**31) <= look.least and look.most < 2**31 else "bigint"
+    return "integer" if look.least >= -(2**31) and look.most < 2**31 else "bigint"
 
 
 def blocks(source: Source) -> Iterator[pa.RecordBatch]:
@@ -121,7 +130,9 @@ def array(values: tuple[Any, ...]) -> pa.Array:
             return pa.array(values, pa.float64() if kinds == {int, float} else None)
         except pa.ArrowException:  # a whole number that is no double precision
             pass
-    return pa.array([value if value is None or isinstance(value, str) else as_text(value) for value in values], pa.string())
+    return pa.array(
+        [value if value is None or isinstance(value, str) else as_text(value) for value in values], pa.string()
+    )
 
 
 def as_text(value: Any) -> str:

@@ -70,7 +70,9 @@ class Found:
             column.notes.append("text: no value to judge by")
         elif self.types <= {"double precision", "real", "smallint", "integer", "bigint"}:
             size = max(-self.least, self.most)
-            column.type = "double precision" if not self.whole or size > 2**53 else "integer" if size < 2**31 else "bigint"
+            column.type = (
+                "double precision" if not self.whole or size > 2**53 else "integer" if size < 2**31 else "bigint"
+            )
         elif len(self.types) == 1:
             (column.type,) = self.types
 
