@@ -83,12 +83,13 @@ def test_advice_on_data_sets(project):
     # The file that data/ had is gone.
     (project.path / "data/crops.csv").unlink()
     again = ["seed", "TABLE=crops", "FORCE=1"]
-    assert "data/crops.csv is missing" in advised(project, *again)
+    copied = ("copy the file to data/crops.csv, then:", f"cp {shlex.quote(str(crops))} data/crops.csv &&")
+    assert "data/crops.csv is missing" in advised(project, *again, fill=copied)
     assert "crops: 2 rows" in project.make(*again)
     # Where it came from there is another one now.
     crops.write_text(crops.read_text() + "3,4.5\n")
-    assert "has changed since it became data/crops.csv" in advised(project, "dataset", f"SOURCE={crops}")
-    assert "crops is loaded already: 3 rows" in project.make("dataset", f"SOURCE={crops}")
+    assert "this is another file than data/crops.csv" in advised(project, "dataset", f"SOURCE={crops}")
+    assert project.sql("SELECT count(*) FROM crops") == "3"
     # The name of the table is taken, and a data set that is there is meant by a word that is none.
     project.sql("CREATE TABLE rye ()")
     assert "is the name of a table" in advised(project, "dataset", f"SOURCE={rye}", fill=("…", shlex.quote(str(rye))))

@@ -218,7 +218,7 @@ def test_a_restore_that_cannot_be_done_changes_nothing(stacks, tmp_path):
     (tmp_path / "younger.csv").write_text("a,b\n1,x\n2,y\n")
     project.make("dataset", f"SOURCE={tmp_path / 'younger.csv'}")
     project.make("restore", f"FILE={file}", "FORCE=1")
-    assert "younger is loaded already: 2 rows" in project.make("seed")
+    assert "younger (2 rows)" in project.make("seed")
     project.make("dataset", "DROP=younger", "FORCE=1")
     assert project.sql("SELECT to_regclass('younger') IS NULL, to_regclass('dsproj_seed_kept') IS NULL") == "t|t"
     assert project.sql("SELECT * FROM only_mine") == "1"

@@ -60,6 +60,11 @@ class DataSet:
         return PROJECT / "data" / self.file
 
     @property
+    def fetching(self) -> str:
+        """What brings a missing file to data/."""
+        return "make dataset" if self.sources else f"copy the file to data/{self.file}, then: make dataset"
+
+    @property
     def is_written(self) -> bool:
         """Does the SQL file say anything? One with nothing but comments is a placeholder."""
         return has_statements(self.sql)

@@ -170,7 +170,7 @@ def check_files(chosen: DataSet, file: str) -> None:
     if not file:
         raise Problem(f"{table}: {shown(chosen.env)} names no SEED_FILE", "write it there, then: make up")
     if not is_file(file):
-        raise Problem(f"{table}: data/{file} is missing; fetch it: make dataset", "make dataset")
+        raise Problem(f"{table}: data/{file} is missing", chosen.fetching)
     denied = "may not be read by the server; allow it"
     if not os.access(DATA / file, os.R_OK):
         raise Problem(f"{table}: data/{file} {denied}", f"chmod a+rx data && chmod a+r data/{file}")
