@@ -51,7 +51,10 @@ def file_link(link: str) -> str:
     """The link of the file that a page shows; any other as it is."""
     for page, file in PAGES.items():
         if found := re.fullmatch(page, link):
-            return found.expand(file)
+            made, key = found.expand(file), found[found.lastindex or 0]
+            return (
+                made[: -len(key)] + urllib.parse.unquote(key) if scheme(made) else made
+            )  # a store's link has it plain
     return link
 
 
@@ -143,5 +146,5 @@ def bearer(token: str | None) -> dict[str, str]:
 
 
 def quoted(key: str) -> str:
-    """A key as an address has it; what is written as %20 already stays so nowhere: a key may have a % in it."""
+    """A key as an address has it. It is plain in the link, so that %20 in it is no blank: a key may have a % in its name."""
     return urllib.parse.quote(key, safe="/-_.~")
