@@ -14,7 +14,7 @@ def start(project, made):
         with console.working("starting the servers") as show:
             engine, problem = project.module("host.up").up(reporter(project, show), made)
         names = dict.fromkeys(state.service.removeprefix("this_") for state in engine.states() if state.running)
-        rows = project.module("host.datasets").ledger(engine)
+        rows = project.module("host.loading").ledger(engine)
     except Problem as problem:
         return Outcome("not running", problem.what, problem.cure or "make up", log=problem.log)
     if problem:

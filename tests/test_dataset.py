@@ -1,8 +1,10 @@
 """`make dataset`: what it fetches, what it writes, and what it refuses; without servers (test_seed.py has them)."""
 
+import bz2
 import gzip
 import http.server
 import io
+import lzma
 import os
 import re
 import shutil
@@ -280,11 +282,14 @@ def test_a_file_that_is_in_data_stays_where_it_is(project):
     assert "SEED_SOURCES=''" in (project.path / "docker/postgres/datasets/crops.env").read_text()
 
 
-@pytest.mark.parametrize("name, ending", [("a.csv", ".gz"), ("a", ".gz"), ("a.csv.gz", ""), ("a.gz", "")])
-def test_compressed_files_stay_so_and_are_called_so(project, tmp_path, name, ending):
-    (tmp_path / name).write_bytes(gzip.compress(b"a\n1\n"))
-    project.add(tmp_path / name)
-    assert files(project) == [name + ending, "a.env", "a.sql"] or files(project) == ["a.env", name + ending, "a.sql"]
+@pytest.mark.parametrize("pack, ending", [(gzip.compress, ".gz"), (bz2.compress, ".bz2"), (lzma.compress, ".xz")])
+@pytest.mark.parametrize("name", ["a.csv", "a", "a.csv{}", "a{}"])
+def test_compressed_files_stay_so_and_are_called_so(project, tmp_path, name, pack, ending):
+    source = tmp_path / name.format(ending)
+    source.write_bytes(pack(b"a\n1\n"))
+    project.add(source)
+    called = source.name.removesuffix(ending) + ending
+    assert sorted(files(project)) == sorted([called, "a.env", "a.sql"])
 
 
 def test_another_file_of_the_same_name_is_not_replaced(project, tmp_path):
@@ -632,6 +637,18 @@ def test_who_may_not_read_a_file_may_not_read_its_copy_and_git_has_it_not(projec
     assert any("private" in line and "git ignores it" in line for line in project.said.lines) == private
     assert (command("git", "check-ignore", "data/crops.csv", cwd=project.path).returncode == 0) == private
     assert (project.path / ".gitignore").read_text().count("/data/crops.csv") == private
+
+
+@pytest.mark.parametrize(
+    "modes, kept", [((0o644, 0o644), 0o644), ((0o660, 0o644), 0o640), ((0o644, 0o700), 0o600), ((0o640, 0o604), 0o600)]
+)
+def test_who_may_not_read_each_of_several_files_may_not_read_the_archive(tmp_path, modes, kept):
+    (tmp_path / "crops").mkdir()
+    for number, mode in enumerate(modes):
+        (tmp_path / f"crops/{number}.csv").write_text("a\n1\n")
+        (tmp_path / f"crops/{number}.csv").chmod(mode)
+    download.copy(str(tmp_path / "crops"), tmp_path / "crops.zip.part", download.silent)
+    assert (tmp_path / "crops.zip.part").stat().st_mode & 0o777 == kept
 
 
 def test_killed_after_any_step_the_same_command_finishes(project, tmp_path, monkeypatch):

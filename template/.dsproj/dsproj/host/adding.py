@@ -18,8 +18,8 @@ from dsproj.report import Report
 from dsproj.sets import ANEW, DataSet, read
 from dsproj.settings import PROJECT
 
-# How the formats that are stored as they come begin, and the end of the name by which they are known.
-FORMATS = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst", b"\xfd7zXZ": ".xz"}
+# How the formats that are stored as they come begin, by four bytes at most, and the end of the name by which they are known.
+FORMATS = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst", b"\xfd7zX": ".xz"}
 
 # Those of files without any ending.
 OTHERS = {b"PAR1": ".parquet", b"ARRO": ".arrow", b"SQLi": ".sqlite"}

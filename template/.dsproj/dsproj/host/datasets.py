@@ -13,15 +13,13 @@ from dsproj.errors import Problem
 from dsproj.host.adding import bring
 from dsproj.host.again import again, append
 from dsproj.host.engine import Engine
-from dsproj.host.loading import finish, ledger, load, loader, prepare
+from dsproj.host.loading import finish, load, loader, prepare
 from dsproj.host.several import files_of
 from dsproj.host.source import checked_source, part_of
 from dsproj.names import is_link, is_table_name, table_name
 from dsproj.report import Report
 from dsproj.sets import DataSet, data_sets
 from dsproj.settings import PROJECT
-
-__all__ = ["dataset", "ledger", "seed", "up"]
 
 
 def up(engine: Engine, report: Report) -> None:

@@ -59,14 +59,15 @@ def obtain(sources: Sequence[str], target: Path, checksum: str, progress: Progre
     target.parent.mkdir(exist_ok=True)
     partial = target.with_name(target.name + ".part")
     failures = []
-    for source in map(file_link, sources):
+    links = [file_link(each) for each in sources]
+    for source in links:
         try:
             broken = transfer(source, partial, progress)
             if not broken:
                 check(source, partial, checksum)
                 return source, partial
             failures.append(broken)
-            if source != file_link(sources[-1]) or not noted(partial, source.partition("#")[0]):
+            if source != links[-1] or not noted(partial, source.partition("#")[0]):
                 forget(partial)
         except Problem as problem:
             failures.append(problem.what)
@@ -255,25 +256,32 @@ def extract(source: str, member: str, partial: Path) -> None:
 
 
 def copy(source: str, partial: Path, progress: Progress) -> None:
-    """Copy a local file, a leading ~ included, to the path `partial`; who may not read the one may not read the other."""
+    """Copy a local file, a leading ~ included, or pack several to the path `partial`, for the eyes of who may read them."""
     path = Path(parted(source)[0]).expanduser()
-    if several := files_of(str(path)):
-        need_room(partial, size_of_all(several))
-        pack(several, partial)
-        partial.chmod(0o600 | 0o044 & min(each.stat().st_mode for _, each in several))
-        return
     try:
+        if several := files_of(str(path)):
+            close_to_others(partial, [each.stat() for _, each in several])
+            need_room(partial, size_of_all(several))
+            return pack(several, partial)
         found = path.stat()
         total = found.st_size
         with open(path, "rb") as original, open(partial, "wb") as file:
-            readers = 0o044 if found.st_gid == partial.stat().st_gid else 0o004
-            partial.chmod(0o600 | found.st_mode & readers)
+            close_to_others(partial, [found])
             need_room(partial, total)
             while block := original.read(BLOCK):
                 file.write(block)
                 progress(file.tell(), total)
     except OSError as error:
         raise Problem(f"{path}: {error.strerror}") from None
+
+
+def close_to_others(partial: Path, originals: Sequence[os.stat_result]) -> None:
+    """Let nobody read the file at the path `partial`, made if need be, who may not read each of the originals."""
+    partial.touch()
+    group, mode = partial.stat().st_gid, 0o044
+    for found in originals:
+        mode &= found.st_mode & (0o044 if found.st_gid == group else 0o004)
+    partial.chmod(0o600 | mode)
 
 
 def is_web_page(path: Path) -> bool:
