@@ -53,6 +53,8 @@ def with_cells(source: Any, **how: Any) -> reading.Reading:
     from dsproj.kernel import tables
     from dsproj.kernel.tables.rows import csv_text
 
+    if source.kind == "text files" and how.get("header") is None:
+        how["header"] = True  # what is common to them is not guessed anew: each has its own, and its columns go by name
     first: list[list[str]] = []
     with tempfile.TemporaryDirectory(prefix="dsproj-") as folder:
         path = Path(folder) / "cells.csv"
