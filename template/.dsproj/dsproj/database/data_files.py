@@ -20,6 +20,7 @@ from dsproj.errors import Problem
 PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 ZSTANDARD, ZIP = b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 DAMAGED = "the packed file is damaged or cut off"
+BROKEN = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile)  # what says so
 OF_OFFICE = (b"[Content_Types].xml", b"mimetypeapplication/")  # how a document begins that is cut off
 LOGIN = "perhaps an error or a login page instead of the file"
 # What people hand over by mistake, by its first bytes; of text in small letters, after any blanks.
@@ -70,7 +71,7 @@ def unpacked(path: Path | str) -> Iterator[IO[bytes]]:
             elif opener := next((PACKED[magic] for magic in PACKED if start.startswith(magic)), None):
                 file = stack.enter_context(opener(file))
             yield file
-        except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile) as error:
+        except BROKEN as error:
             raise Problem(f"{DAMAGED}: {error}") from None
         except OSError as error:
             if error.errno is None:  # bz2's word for damaged
@@ -90,10 +91,15 @@ def only_member(archive: zipfile.ZipFile) -> IO[bytes]:
     if len(names) != 1:
         listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
         raise Problem(f"the zip archive holds {len(names)} files, not one: {listed}")
-    if archive.getinfo(names[0]).flag_bits & 1:
+    return member(archive, names[0])
+
+
+def member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """A file in a zip archive, open."""
+    if archive.getinfo(name).flag_bits & 1:
         raise Problem("the zip archive is encrypted: unpack it")
     try:
-        return archive.open(names[0])
+        return archive.open(name)
     except NotImplementedError as error:  # Deflate64, of Windows for large files, for example
         raise Problem(f"the zip archive is packed in a way that Python does not know: unpack it ({error})") from None
 

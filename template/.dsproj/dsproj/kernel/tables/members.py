@@ -26,10 +26,10 @@ def members(source: Source, only: int | None = None) -> Iterator[tuple[str, Sour
             path = Path(folder) / Path(name).name
             with at_file(name):
                 try:
-                    with archive.open(name) as packed, open(path, "wb") as file:
+                    with data_files.member(archive, name) as packed, open(path, "wb") as file:
                         shutil.copyfileobj(packed, file, BLOCK)
-                except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-                    raise Problem(f"it cannot be unpacked: {error}") from None
+                except data_files.BROKEN as error:
+                    raise Problem(f"{data_files.DAMAGED}: {error}") from None
                 kind = "fixed width" if source.widths else data_files.kind_of(path)
                 if kind == "archive":
                     raise Problem("this is an archive within an archive: unpack it")
