@@ -19,7 +19,8 @@ def blocks(source: Source) -> Iterator[list[list[str | None]]]:
     with unpacked(source.path) as file:
         text = decoded(iter(lambda: file.read(BLOCK), b""), encoding, check=True)
         for block in whole_rows(text, len):
-            rows, texts = [], block.decode().replace("\r", "").rstrip("\n").split("\n")
+            text_of_block = block.decode().replace("\r\n", "\n").replace("\r", "\n")
+            rows, texts = [], text_of_block.removesuffix("\n").split("\n")
             for number, each in enumerate(texts, start=line + 1):
                 if each[edges[-1] :].strip():
                     raise Problem(f"line {number} is longer than WIDTHS says: {edges[-1]} characters")
