@@ -101,6 +101,11 @@ def columns_of(titles: Sequence[str]) -> list[Column]:
     return [Column(number, name, title) for number, (name, title) in enumerate(pairs)]
 
 
+def quoted(name: str) -> str:
+    """A name as SQLite and DuckDB take it in SQL, whatever it is."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def chosen_part(source: Source, names: Sequence[str], what: str) -> str:
     """The sheet or table that is asked for, or the only one there is. Raises a Problem that lists them."""
     if source.part in names:

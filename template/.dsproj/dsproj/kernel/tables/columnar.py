@@ -7,13 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dsproj.errors import Problem
-from dsproj.kernel.tables import Source, Table, chosen_part, columns_of
+from dsproj.kernel.tables import Source, Table, chosen_part, columns_of, quoted
 from dsproj.kernel.tables.rows import note_of, sql_type
 
 ROWS = 32_768  # in a block
 SQL = b"dsproj"  # in a column's metadata: its SQL type, where Arrow's does not tell
 DAMAGED = "the file is damaged or cut off"
-
 
 Opened = tuple[pa.Schema, int, Iterator[pa.RecordBatch]]
 
@@ -105,7 +104,3 @@ def duckdb_file(source: Source) -> Opened:
         for (name, kind, *_), each in zip(described, reader.schema, strict=True)
     ]
     return pa.schema(fields), rows, reader
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

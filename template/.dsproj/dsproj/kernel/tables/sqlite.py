@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from dsproj.errors import Problem
 from dsproj.kernel.schema.column_types import Column, shown
-from dsproj.kernel.tables import Source, Table, chosen_part, columns_of
+from dsproj.kernel.tables import Source, Table, chosen_part, columns_of, quoted
 
 ROWS = 10_000
 AT_ONCE = 100  # columns that one look goes through
@@ -38,7 +38,9 @@ def read(source: Source) -> Table:
     try:
         with closing(opened(source)) as con:
             table = table_of(source, con)
-            declared = [(row[1], row[2].upper()) for row in con.execute(f"PRAGMA table_info({table})")]
+            # Also columns that are computed; 1: one that a virtual table hides, from SELECT * too.
+            known = con.execute(f"PRAGMA table_xinfo({table})")
+            declared = [(name, kind.upper()) for _, name, kind, _, _, _, hidden in known if hidden != 1]
             (rows,) = con.execute(f"SELECT count(*) FROM {table}").fetchone()
             columns = columns_of([title for title, _ in declared])
             for first in range(0, len(columns), AT_ONCE):
@@ -65,10 +67,6 @@ def opened(source: Source) -> sqlite3.Connection:
 
 def table_of(source: Source, con: sqlite3.Connection) -> str:
     return quoted(chosen_part(source, [name for (name,) in con.execute(NAMES)], "table"))
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 class Look(NamedTuple):
