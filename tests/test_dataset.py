@@ -2,7 +2,6 @@
 
 import bz2
 import gzip
-import http.server
 import io
 import lzma
 import os
@@ -12,13 +11,13 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import zipfile
 from types import SimpleNamespace
 
 import copier
 import pytest
 from conftest import ROOT, checked, command
+from loopback import Handler, serving
 
 sys.path.insert(0, str(ROOT / "template" / ".dsproj"))
 
@@ -34,7 +33,7 @@ from dsproj.report import Report  # noqa: E402
 CONTENT = b"".join(b"%d,%d\n" % (number, number * 7) for number in range(500_000))
 
 
-class Archive(http.server.BaseHTTPRequestHandler):
+class Archive(Handler):
     """A data archive on loopback that can send parts, break off, forget versions, and answer with a page."""
 
     def do_GET(self):
@@ -76,21 +75,11 @@ class Archive(http.server.BaseHTTPRequestHandler):
                 return
             self.wfile.write(bytes([byte]))
 
-    def log_message(self, *_):
-        pass
-
 
 @pytest.fixture
 def archive():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Archive)
-    server.content, server.etag, server.breaks, server.asked = CONTENT, '"one"', [], []
-    server.ended = threading.Event()
-    server.link = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    yield server
-    server.ended.set()
-    server.shutdown()
-    server.server_close()
+    with serving(Archive, content=CONTENT, etag='"one"', breaks=[], asked=[]) as server:
+        yield server
 
 
 class Engine:
@@ -454,7 +443,7 @@ def test_several_files_that_are_none(project, sales, pattern, message):
 
 def test_a_broken_download_goes_on_where_it_ended(project, archive):
     archive.breaks = [1000, 2_000_000]
-    project.add(f"{archive.link}/crops.csv")
+    project.add(f"{archive.place}/crops.csv")
     assert (project.path / "data/crops.csv").read_bytes() == CONTENT
     assert [asked for _, asked in archive.asked] == [None, "bytes=1000-", "bytes=2001000-"]
     assert files(project) == ["crops.csv", "crops.env", "crops.sql"]
@@ -463,10 +452,10 @@ def test_a_broken_download_goes_on_where_it_ended(project, archive):
 def test_the_next_command_goes_on_where_the_last_one_ended(project, archive):
     archive.breaks = [1000, 0, 0, 0]
     with pytest.raises(Problem, match="the connection ended after 1000 of"):
-        project.add(f"{archive.link}/crops.csv")
+        project.add(f"{archive.place}/crops.csv")
     assert files(project) == ["crops.csv.info.part", "crops.csv.part"]
     archive.asked.clear()
-    project.add(f"{archive.link}/crops.csv")
+    project.add(f"{archive.place}/crops.csv")
     assert archive.asked == [("/crops.csv", "bytes=1000-")]
     assert (project.path / "data/crops.csv").read_bytes() == CONTENT
 
@@ -475,9 +464,9 @@ def test_the_next_command_goes_on_where_the_last_one_ended(project, archive):
 def test_a_server_that_sends_a_byte_now_and_then_is_given_up(project, archive, monkeypatch, path):
     monkeypatch.setattr(pacing, "TIMEOUT", 0.5)
     with pytest.raises(Problem) as caught:
-        project.add(f"{archive.link}/{path}")
+        project.add(f"{archive.place}/{path}")
     assert "sends less than 1 kB a second, after" in caught.value.what and f"data/{path}" in caught.value.what
-    assert caught.value.cure.startswith(f"make dataset SOURCE={archive.link}/{path}") and len(archive.asked) <= 4
+    assert caught.value.cure.startswith(f"make dataset SOURCE={archive.place}/{path}") and len(archive.asked) <= 4
     assert [name for name in files(project) if not name.endswith(".part")] == []
 
 
@@ -486,20 +475,20 @@ def test_another_version_on_the_server_is_fetched_whole(project, archive, etag):
     archive.breaks = [1000, 0, 0, 0]
     archive.etag = '"one"' if etag == '"two"' else etag
     with pytest.raises(Problem):
-        project.add(f"{archive.link}/crops.csv")
+        project.add(f"{archive.place}/crops.csv")
     archive.breaks, archive.etag, archive.content = [], etag, b"a\n1\n"
-    project.add(f"{archive.link}/crops.csv")
+    project.add(f"{archive.place}/crops.csv")
     assert (project.path / "data/crops.csv").read_bytes() == b"a\n1\n"
 
 
 def test_a_download_that_is_no_table_is_kept_as_a_part_for_another_try(project, archive):
     project.engine.refuse = True
     with pytest.raises(Problem):
-        project.add(f"{archive.link}/crops.csv")
+        project.add(f"{archive.place}/crops.csv")
     assert files(project) == ["crops.csv.info.part", "crops.csv.part"]
     project.engine.refuse = False
     archive.asked.clear()
-    project.add(f"{archive.link}/crops.csv")
+    project.add(f"{archive.place}/crops.csv")
     assert archive.asked == []
     assert files(project) == ["crops.csv", "crops.env", "crops.sql"]
 
@@ -510,7 +499,7 @@ def test_a_download_that_is_no_table_is_kept_as_a_part_for_another_try(project, 
 )
 def test_bad_answers_are_one_message_and_change_nothing(project, archive, path, message):
     with pytest.raises(Problem, match=message):
-        project.add(f"{archive.link}/{path}")
+        project.add(f"{archive.place}/{path}")
     assert files(project) == []
 
 
@@ -523,7 +512,7 @@ def test_unknown_hosts_and_links_with_passwords(project):
 
 
 def test_a_link_as_people_write_it(project, archive):
-    project.add(f"{archive.link}/Größe in cm.csv?a=b c", "sizes")
+    project.add(f"{archive.place}/Größe in cm.csv?a=b c", "sizes")
     assert archive.asked == [("/Gr%C3%B6%C3%9Fe%20in%20cm.csv", None)]
 
 
@@ -531,14 +520,14 @@ def test_a_member_of_an_archive(project, archive, tmp_path):
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as packed:
         packed.writestr("inner/rye.csv", "a\n1\n")
     archive.content = (tmp_path / "all.zip").read_bytes()
-    project.add(f"{archive.link}/all.zip#inner/rye.csv", "rye")
+    project.add(f"{archive.place}/all.zip#inner/rye.csv", "rye")
     assert (project.path / "data/rye.csv").read_text() == "a\n1\n"
 
 
 def test_no_room_on_the_disk_is_said_before_anything_is_fetched(project, archive, monkeypatch):
     monkeypatch.setattr(download, "RESERVE", 10**18)
     with pytest.raises(Problem, match="data/ has no room: the file needs [67] MB more"):
-        project.add(f"{archive.link}/crops.csv")
+        project.add(f"{archive.place}/crops.csv")
     assert files(project) == []
 
 
@@ -589,7 +578,7 @@ def test_a_file_of_one_to_a_thousand_takes_neither_memory_nor_the_disk(tmp_path,
 
 
 def test_a_clone_fetches_checks_and_loads(project, archive):
-    project.add(f"{archive.link}/crops.csv")
+    project.add(f"{archive.place}/crops.csv")
     (project.path / "data/crops.csv").unlink()
     project.fetch()
     assert (project.path / "data/crops.csv").read_bytes() == CONTENT

@@ -1,12 +1,11 @@
 """Health is decided in one module for both engines; the running stacks of other tests are its good cases."""
 
-import http.server
 import sys
-import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from conftest import ROOT, command
+from loopback import Handler, serving
 
 ROOM = ROOT / "template" / ".dsproj"
 sys.path.insert(0, str(ROOM))
@@ -20,19 +19,14 @@ NOBODY = "127.0.0.1:1"
 def address():
     """A server that has a page for those with the right authorization, and 403 for others."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Pages(Handler):
         def do_GET(self):
             known = self.headers["Authorization"] in ("token right", "Basic ZHNwcm9qOnJpZ2h0")
             self.send_response(500 if "broken" in self.headers["Authorization"] else 200 if known else 403)
             self.end_headers()
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(Pages) as server:
+        yield server.place
 
 
 def test_pages(address, monkeypatch):

@@ -1,6 +1,5 @@
 """The steps of generation, each alone: what they make, and what they say when something is wrong."""
 
-import http.server
 import json
 import os
 import runpy
@@ -8,11 +7,11 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import zipfile
 
 import pytest
 from conftest import ROOT, checked, command, free_port, generate
+from loopback import Handler, serving
 
 from hooks import dataset, environment, libraries, repository, schema, stack, summary
 from hooks.outcome import Outcome
@@ -93,7 +92,7 @@ def test_many_at_once_make_one_env(render):
 # --- data ------------------------------------------------------------------------------------------------------------
 
 
-class Archive(http.server.BaseHTTPRequestHandler):
+class Archive(Handler):
     """A data archive on loopback: /file, /zip, /short (ends too early), /gone (404), /page (HTML)."""
 
     content = b"1,2\n" * 1000
@@ -109,22 +108,14 @@ class Archive(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_):
-        pass
-
 
 @pytest.fixture
 def archive(tmp_path):
     packed = tmp_path / "packed.zip"
     with zipfile.ZipFile(packed, "w") as file:
         file.writestr("inner.data", Archive.content)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Archive)
-    server.packed = packed.read_bytes()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(Archive, packed=packed.read_bytes()) as server:
+        yield server.place
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """Where a link leads, and what a server may do wrong: one true line each, and nothing is left behind."""
 
 import base64
-import http.server
 import sys
-import threading
 import time
 
 import pytest
 import s3
 from conftest import ROOT
+from loopback import Handler, serving
 
 sys.path.insert(0, str(ROOT / "template" / ".dsproj"))
 
@@ -24,7 +23,7 @@ VARIABLES = (
 ).split()
 
 
-class Odd(http.server.BaseHTTPRequestHandler):
+class Odd(Handler):
     """Does what the first part of the path says; notes what it is asked, with which credentials."""
 
     def do_GET(self):
@@ -88,26 +87,12 @@ class Odd(http.server.BaseHTTPRequestHandler):
     def do_asks(self):
         self.send_error(401)
 
-    def log_message(self, *_):
-        pass
-
 
 @pytest.fixture
 def server():
-    made = []
-    for _ in range(2):
-        each = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Odd)
-        each.asked, each.ended = [], threading.Event()
-        each.place = f"http://127.0.0.1:{each.server_port}"
-        threading.Thread(target=each.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        made.append(each)
-    first, second = made
-    first.second, first.elsewhere = second, f"{second.place}/file.csv"
-    yield first
-    for each in made:
-        each.ended.set()
-        each.shutdown()
-        each.server_close()
+    with serving(Odd, asked=[]) as second, serving(Odd, asked=[], second=second) as first:
+        first.elsewhere = f"{second.place}/file.csv"
+        yield first
 
 
 @pytest.fixture
