@@ -86,6 +86,8 @@ def test_a_changed_file_is_taken_in_place_of_the_other(project, tmp_path):
     assert project.sql("SELECT soil FROM crops") == "clay" and "-- mine" not in sql.read_text()
     (aside,) = sql.parent.glob("crops.sql.before")
     assert "-- mine" in aside.read_text() and aside.name in printed
+    project.make("dataset", f"SOURCE={source}", "HEADER=yes")  # finds the same types: nothing to be kept
+    assert list(sql.parent.glob("crops.sql.before*")) == [aside]
     assert "crops is loaded already: 1 rows" in project.make("dataset", f"SOURCE={source}")
 
 

@@ -49,6 +49,11 @@ def column_of(infer, values, title="x", **options):
 # --- types -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("values", [["01067", "94110", "10115"], ["01067", "94110", "10115", "80331", "none yet"]])
+def test_digits_that_are_no_number_are_said_once(infer, values):
+    assert column_of(infer, values).notes == ["text: leading zeros (01067)"]
+
+
 @pytest.mark.parametrize(
     "values, kind",
     [

@@ -112,6 +112,9 @@ def written_anew(report: Report, known: DataSet, unless: bool = False) -> Iterat
     except BaseException:
         os.replace(before, known.sql)
         raise
+    if before.read_bytes() == known.sql.read_bytes():
+        before.unlink()
+        return
     report.done("schema", f"{shown(known.sql)} is written anew; as it was before: {shown(before)}")
 
 

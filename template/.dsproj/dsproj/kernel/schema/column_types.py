@@ -252,7 +252,8 @@ def look_at_bad_cells(column: Column, by_kind: Kinds, nulls: bool) -> None:
     if not others or 2 * count >= total:
         return
     if by_kind.keys() & DIGITS.keys():
-        note_digits(column, by_kind)
+        if not column.notes:  # else `decide` has said it
+            note_digits(column, by_kind)
         return
     column.bad_rows, column.bad = count, sum((by_kind[kind]["some"] for kind in sorted(others)), [])
     column.bad_note = f"{count:,} of {total:,} values {f'are no {family}s' if count > 1 else f'is no {family}'}"
