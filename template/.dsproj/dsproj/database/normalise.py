@@ -48,13 +48,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--null-in", action="append", default=[], nargs=2, metavar=names, help="the same, in columns 2,3")
     add("--decimal-comma", metavar="COLUMNS", help='1.234,5 is 1234.5: in columns 2,3, or in "all"')
     add("--thousands", metavar="COLUMNS", help='1,234.5 is 1234.5: in columns 2,3, or in "all"')
-    add(
-        "--width",
-        type=int,
-        default=0,
-        metavar="N",
-        help="values in a row: empty ones too many go, missing ones are empty",
-    )
+    fill = "values in a row: empty ones too many go, missing ones are empty"
+    add("--width", type=int, default=0, metavar="N", help=fill)
     parsed = parser.parse_args(arguments)
     parsed.null_in = [(columns(numbers), word(text)) for numbers, text in parsed.null_in]
     if not parsed.file:

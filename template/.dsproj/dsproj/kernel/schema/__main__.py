@@ -21,23 +21,20 @@ def widths(text: str) -> tuple[int, ...]:
 def main(report: Report, *words: str) -> str | dict[str, Any]:
     """Infer, as the command line says; the account of it, or what is new."""
     parser = argparse.ArgumentParser(description="Write the SQL that makes and fills a table for a data file.")
-    parser.add_argument("--file", type=Path, required=True, help="the data file")
-    parser.add_argument("--table", help="its table")
-    parser.add_argument("--sql", type=Path, help="what to write; without: say what is new beside the file before")
-    parser.add_argument(
-        "--append", type=Path, help="the SQL file that makes the table: this file's rows are added to it"
-    )
-    parser.add_argument("--was", type=Path, help="the data file that the table was made from")
-    parser.add_argument("--columns", type=lambda text: text.split(","), help="names for the columns: a,b,c")
-    parser.add_argument("--header", choices=("yes", "no"), help="does line 1 name the columns? default: find out")
-    parser.add_argument("--encoding", default="", help="of the file, as Python names it; default: find out")
-    parser.add_argument("--bad", default="", help="null: the few cells that keep a column from its type are missing")
-    parser.add_argument("--part", default="", help="the sheet of a workbook, the table of a database")
-    parser.add_argument(
-        "--widths", type=widths, default=(), help="of the columns, where nothing else parts them: 5,3,8"
-    )
-    parser.add_argument("--filename", default="", help="1: of several files, the name of each row's is a column")
-    parser.add_argument("--force", action="store_true", help="replace an SQL file that is written already")
+    add = parser.add_argument
+    add("--file", type=Path, required=True, help="the data file")
+    add("--table", help="its table")
+    add("--sql", type=Path, help="what to write; without: say what is new beside the file before")
+    add("--append", type=Path, help="the SQL file that makes the table: this file's rows are added to it")
+    add("--was", type=Path, help="the data file that the table was made from")
+    add("--columns", type=lambda text: text.split(","), help="names for the columns: a,b,c")
+    add("--header", choices=("yes", "no"), help="does line 1 name the columns? default: find out")
+    add("--encoding", default="", help="of the file, as Python names it; default: find out")
+    add("--bad", default="", help="null: the few cells that keep a column from its type are missing")
+    add("--part", default="", help="the sheet of a workbook, the table of a database")
+    add("--widths", type=widths, default=(), help="of the columns, where nothing else parts them: 5,3,8")
+    add("--filename", default="", help="1: of several files, the name of each row's is a column")
+    add("--force", action="store_true", help="replace an SQL file that is written already")
     given = parser.parse_args(words)
     header = {None: None, "yes": True, "no": False}[given.header]
     options = {"encoding": given.encoding, "header": header, "names": given.columns, "bad": given.bad}

@@ -31,11 +31,8 @@ MODULES = {
     "files": "several",
     "text files": "several_texts",
 }
-UNTYPED = (
-    "workbook",
-    "fixed width",
-    "text files",
-)  # their blocks are lists of rows of text, those of the others pyarrow's RecordBatches
+# Their blocks are lists of rows of text, those of the others pyarrow's RecordBatches.
+UNTYPED = ("workbook", "fixed width", "text files")
 LISTED = 10  # names in a message
 
 

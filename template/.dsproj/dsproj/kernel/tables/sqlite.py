@@ -26,12 +26,7 @@ sum(typeof({{0}}) = 'text' AND length({{0}}) BETWEEN 16 AND 26 AND {DAY} AND sub
     AND time(substr({{0}}, 12)) IS NOT NULL AND substr({{0}}, 12) NOT GLOB '*[^0-9:.]*'),
 max(CASE WHEN typeof({{0}}) = 'text' THEN {{0}} END)"""
 # What a declaration such as DECIMAL(10, 2) says of a column without values, in SQLite's own order.
-AFFINITIES = (
-    ("bigint", r"INT"),
-    ("text", r"CHAR|CLOB|TEXT"),
-    ("bytea", r"BLOB"),
-    ("double precision", r"REAL|FLOA|DOUB"),
-)
+AFFINITIES = {"bigint": "INT", "text": "CHAR|CLOB|TEXT", "bytea": "BLOB", "double precision": "REAL|FLOA|DOUB"}
 
 
 def read(source: Source) -> Table:
@@ -45,16 +40,13 @@ def read(source: Source) -> Table:
             columns = columns_of([title for title, _ in declared])
             for first in range(0, len(columns), AT_ONCE):
                 some = columns[first : first + AT_ONCE]
-                look = ", ".join(LOOK.format(quoted(column.title)) for column in some)
-                found = con.execute(f"SELECT {look} FROM {table}").fetchone()
+                looks = ", ".join(LOOK.format(quoted(column.title)) for column in some)
+                found = con.execute(f"SELECT {looks} FROM {table}").fetchone()
                 width = len(found) // len(some)
                 for place, column in enumerate(some):
                     *numbers, odd = found[place * width : (place + 1) * width]
-                    decide(
-                        column,
-                        declared[first + place][1],
-                        Look._make([*(number or 0 for number in numbers), odd or ""]),
-                    )
+                    look = Look._make([*(number or 0 for number in numbers), odd or ""])
+                    decide(column, declared[first + place][1], look)
     except sqlite3.Error as error:
         raise Problem(f"SQLite cannot read it: {error}") from None
     return Table(source, columns, rows)
@@ -87,7 +79,7 @@ def decide(column: Column, declared: str, look: Look) -> None:
     """The type of a column, by what it holds and by what it is declared as."""
     numbers = look.whole + look.real
     if not look.filled:
-        column.type = next((kind for kind, words in AFFINITIES if re.search(words, declared)), "text")
+        column.type = next((kind for kind, words in AFFINITIES.items() if re.search(words, declared)), "text")
         column.notes.append("no value to judge by")
     elif numbers == look.filled:
         column.type = number_type(look, declared)
