@@ -52,7 +52,7 @@ def by_here(server, path):
     commas = {
         c.number: "decimal" if c.decimal_comma else "thousands" for c in found.columns if c.decimal_comma or c.thousands
     }
-    kept = [c.number for c in found.columns if any("a code" in note or "19" in note for note in c.notes)]
+    kept = [c.number for c in found.columns if any("a code" in note for note in c.notes)]
     return Table([c.title for c in found.columns] if found.header else None, columns, commas, kept)
 
 
@@ -70,10 +70,11 @@ def by_duckdb(path):
 def by_pandas(path, delimiter):
     import pandas as pd
 
+    how = {"sep": r"\s+" if delimiter == " " else delimiter, "low_memory": False}
     try:
-        frame = pd.read_csv(path, sep=r"\s+" if delimiter == " " else delimiter, low_memory=False)
+        frame = pd.read_csv(path, **how)
     except UnicodeDecodeError:
-        frame = pd.read_csv(path, sep=delimiter, low_memory=False, encoding="cp1252")
+        frame = pd.read_csv(path, encoding="cp1252", **how)
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index()
     columns = [
@@ -150,9 +151,9 @@ def main():
                 for reader in arguments.readers:
                     try:
                         why = judge(read[reader](), rows)
-                    except BaseException as error:
-                        if isinstance(error, KeyboardInterrupt):
-                            raise
+                    except KeyboardInterrupt:
+                        raise
+                    except BaseException as error:  # polars' panics are no Exception
                         if reader == "here":
                             server.query("ROLLBACK")
                         why = "refused: " + str(error).strip().replace("\n", " ")[:200]

@@ -103,7 +103,7 @@ def is_missing(text):
 
 
 def order_of(texts):
-    """The order of day and month that a column's values show: "day", "month", "either", or None (no such dates, or both)."""
+    """The order of day and month that a column's values show: "day", "month", "either" (also without such dates), or None (both)."""
     found = set()
     for text in texts:
         match = DAY.fullmatch(text.strip())
