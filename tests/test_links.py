@@ -171,7 +171,7 @@ SHEET = "https://docs.google.com/spreadsheets/d/1aB-c_9"
             "https://huggingface.co/datasets/a/b/blob/refs%2Fconvert%2Fparquet/d/x%20y.csv",
             "hf://datasets/a/b@refs%2Fconvert%2Fparquet/d/x y.csv",
         ),
-        ("https://www.kaggle.com/datasets/uciml/iris?select=d%2FMy%20iris.csv", "kaggle://uciml/iris/d/My iris.csv"),
+        ("https://www.kaggle.com/datasets/uciml/iris?select=d%2FMy+%20iris.csv", "kaggle://uciml/iris/d/My  iris.csv"),
         ("https://www.kaggle.com/datasets/uciml/iris", "kaggle://uciml/iris"),
         ("https://www.kaggle.com/datasets/uciml/iris/data?select=Iris.csv", "kaggle://uciml/iris/Iris.csv"),
         ("https://github.com/ada/crops/raw/main/x.csv", "https://github.com/ada/crops/raw/main/x.csv"),

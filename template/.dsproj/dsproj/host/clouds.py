@@ -52,9 +52,10 @@ def file_link(link: str) -> str:
     for page, file in PAGES.items():
         if found := re.fullmatch(page, link):
             made, key = found.expand(file), found[found.lastindex or 0]
-            return (
-                made[: -len(key)] + urllib.parse.unquote(key) if scheme(made) else made
-            )  # a store's link has it plain
+            # A store's link has the file's name as it is, a page as an address has it.
+            if plain := {"hf": urllib.parse.unquote, "kaggle": urllib.parse.unquote_plus}.get(scheme(made)):
+                made = made[: -len(key)] + plain(key)
+            return made
     return link
 
 
