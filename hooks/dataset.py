@@ -37,7 +37,7 @@ def absolute(source):
 
 def fall_back(chosen, why):
     if not chosen.sample:
-        return Outcome("MISSING", why, f"copy the file to data/{chosen.file}, then: make dataset")
+        return Outcome("MISSING", why, chosen.copying)
     sample = chosen.path.with_name(chosen.sample)
     if not sample.exists():
         shutil.copyfile(SAMPLES / chosen.file, sample)

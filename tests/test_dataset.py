@@ -281,6 +281,14 @@ def test_compressed_files_stay_so_and_are_called_so(project, tmp_path, name, pac
     assert sorted(files(project)) == sorted([called, "a.env", "a.sql"])
 
 
+def test_the_sheet_that_the_project_began_with_is_the_one_that_is_read(project):
+    env = project.path / "docker/postgres/datasets/crops.env"
+    env.write_text("SEED_TABLE=crops\nSEED_FILE=crops.xlsx\nSEED_SQL=../initdb.sql\nSEED_PART='Sheet 2'\n")
+    (project.path / "data/crops.xlsx").write_bytes(b"")
+    project.fetch()
+    assert "--part=Sheet 2" in project.engine.calls[0]
+
+
 def test_another_file_of_the_same_name_is_not_replaced(project, tmp_path):
     (project.path / "data/crops.csv").write_text("mine\n")
     (tmp_path / "crops.csv").write_text("a\n1\n")

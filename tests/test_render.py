@@ -424,6 +424,22 @@ def test_source_with_quotes_and_spaces_survives_the_shell(render):
     assert not (project / "owned").exists()
 
 
+@pytest.mark.parametrize(
+    "source, file, part",
+    [
+        ("/a/it's 2026.xlsx#Sheet 2", "it_s_2026.xlsx", "Sheet 2"),
+        ("crops.db#it's", "crops.db", "it's"),
+        ("https://example.org/crops.xlsx#Sheet 2", "crops.xlsx", ""),
+        ("/a/crops #1.csv", "crops_1.csv", ""),
+        ("/a/sales-*.csv", "sales.zip", ""),
+    ],
+)
+def test_the_file_of_ones_own_and_its_sheet_are_declared(render, source, file, part):
+    (settings,) = (render(dataset="csv", dataset_source=source) / "docker/postgres/datasets").glob("*.env")
+    values = dict(line.split("=", 1) for line in shlex.split(settings.read_text(), comments=True))
+    assert (values["SEED_FILE"], values.get("SEED_PART", "")) == (file, part)
+
+
 def test_executable_bits(render):
     project = render()
     scripts = list(project.rglob("*.sh"))

@@ -36,6 +36,7 @@ class DataSet:
     checksum: str  # SHA-256 of the file, "" where it is not known yet
     sources: tuple[str, ...]  # links, tried in turn; in an older project also a path
     sql: Path
+    part: str = ""  # the sheet or table of the file, where the project began with a path that named one
     appends_to: Path | None = None  # the SQL file that makes the table, where this one only adds rows to it
     parts: tuple[DataSet, ...] = ()  # what adds rows to this one's table, in their order
 
@@ -60,9 +61,14 @@ class DataSet:
         return PROJECT / "data" / self.file
 
     @property
+    def copying(self) -> str:
+        """What brings a missing file to data/ by hand."""
+        return f"copy the file to data/{self.file}, then: make dataset"
+
+    @property
     def fetching(self) -> str:
         """What brings a missing file to data/."""
-        return "make dataset" if self.sources else f"copy the file to data/{self.file}, then: make dataset"
+        return "make dataset" if self.sources else self.copying
 
     @property
     def is_written(self) -> bool:
@@ -86,12 +92,12 @@ def read(env: Path) -> DataSet:
         words = shlex.split(env.read_text(encoding="utf-8"), comments=True)
         values = {name: value for name, _, value in (word.partition("=") for word in words)}
         table, file = values["SEED_TABLE"], values["SEED_FILE"]
-        names = ("SAMPLE", "SHA256", "SQL", "APPENDS_TO")
-        sample, checksum, sql, to = (values.get(f"SEED_{name}", "") for name in names)
+        names = ("SAMPLE", "SHA256", "SQL", "PART", "APPENDS_TO")
+        sample, checksum, sql, part, to = (values.get(f"SEED_{name}", "") for name in names)
         sources = tuple(shlex.split(values.get("SEED_SOURCES", "")))
         script = Path(os.path.normpath(env.parent / sql)) if sql else env.with_suffix(".sql")
         head = Path(os.path.normpath(env.parent / to)) if to else None
-        found = DataSet(env, table, file, sample, checksum, sources, script, head)
+        found = DataSet(env, table, file, sample, checksum, sources, script, part, head)
         if head and found.number < 1:
             raise ValueError("a part is called <table>+<number>.env")
         return found

@@ -133,7 +133,7 @@ def append(engine: Engine, report: Report, known: DataSet, source: str, options:
     if partial:
         target = free_name(target)
     env = known.env.with_name(f"{known.table}+{max([0, *(each.number for each in known.parts)]) + 1}.env")
-    part = DataSet(env, known.table, "", "", "", (), env.with_suffix(".sql"), known.sql)
+    part = DataSet(env, known.table, "", "", "", (), env.with_suffix(".sql"), appends_to=known.sql)
     bring(engine, report, part, source, options, "append", (target, partial))
 
 

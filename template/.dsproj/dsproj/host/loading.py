@@ -66,15 +66,14 @@ def prepare(engine: Engine, report: Report, chosen: DataSet, options: Sequence[s
 
 def fetch_file(report: Report, chosen: DataSet) -> None:
     """Fetch the file of one data set; with its checksum, where that is not known, in its .env file."""
-    here = f"copy the file to data/{chosen.file}, then: make dataset"
     if not any(map(is_there, chosen.sources)):
-        raise Problem(f"data/{chosen.file} is not here, and came from somebody's own folder", here)
+        raise Problem(f"data/{chosen.file} is not here, and came from somebody's own folder", chosen.copying)
     try:
         source = fetch(chosen.sources, chosen.path, chosen.checksum, progress(report, chosen.file))
     except (Problem, OSError) as error:
         several = "\n" if "\n" in str(error) else " "
         raise Problem(
-            f"data/{chosen.file} could not be fetched:{several}{error}", f"with the file at hand, {here}"
+            f"data/{chosen.file} could not be fetched:{several}{error}", f"with the file at hand, {chosen.copying}"
         ) from None
     if not chosen.checksum:
         note_checksum(chosen.env, sha256(chosen.path))
@@ -94,10 +93,10 @@ def write_sql(engine: Engine, report: Report, chosen: DataSet, options: Sequence
     if chosen.appends_to:
         first = next(each for each in data_sets() if each.table == chosen.table)
         to = ["--append", shown(chosen.appends_to), "--was", shown(first.path)]
-    words = ["--table", chosen.table, "--sql", shown(chosen.sql), *to, *options]
-    part = parted(chosen.sources[0])[1] if chosen.sources else ""
+    part = chosen.part or (parted(chosen.sources[0])[1] if chosen.sources else "")
     if part and file_name(part, chosen.table) != chosen.file:  # of an archive, it is the file itself
-        words.append(f"--part={part}")
+        to.append(f"--part={part}")
+    words = ["--table", chosen.table, "--sql", shown(chosen.sql), *to, *options]
     report.done("schema", str(inferred(engine, report, chosen.path, words)))
 
 
