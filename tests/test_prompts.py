@@ -58,6 +58,7 @@ def test_a_csv_file_of_ones_own_is_asked_for_until_there_is_one(asked, tmp_path,
     reply(child, "needs its file", "ftp://x/y.csv" + RETURN)
     reply(child, "starts with http", "\x15" + "https://x.org/a.csv?X-Amz-Signature=1" + RETURN)
     reply(child, "give its path", "\x15" + "~/my crop [2026].csv" + RETURN)
+    reply(child, "no file", "\x15" + "my crop.csv" + RETURN)
     reply(child, "he folder in which", "\x15" + "~/my crops [2026].csv" + RETURN)
     for question in ("Which Jupyter", "MongoDB", "details"):
         reply(child, question, RETURN)
