@@ -37,12 +37,11 @@ def project(stack, tmp_path):
 
 def state(project):
     """All that a refused file must leave as it was: the project's files, the ledger, the rows."""
-    left_out = (".local", ".git", ".env", "__pycache__", ".cache", ".config")
     files = {
         path.relative_to(project.path).as_posix(): path.read_bytes()
         for folder in ("data", "docker", "config")
         for path in (project.path / folder).rglob("*")
-        if path.is_file() and not set(path.parts) & set(left_out)
+        if path.is_file()
     }
     return (
         files | {".gitignore": (project.path / ".gitignore").read_bytes()},
