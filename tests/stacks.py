@@ -71,6 +71,12 @@ class Stack:
     def make(self, *arguments):
         return checked("make", *arguments, cwd=self.path)
 
+    def refused(self, *arguments):
+        """The same, where it has to fail, and not with a traceback; what it printed."""
+        done = command("make", *arguments, cwd=self.path)
+        assert done.returncode and "Traceback" not in done.printed, done.printed
+        return done.printed
+
     def git(self, *arguments):
         return checked("git", *arguments, cwd=self.path)
 

@@ -21,12 +21,6 @@ def project(request, tmp_path_factory):
         yield made.generate(dataset="csv", dataset_source=path)
 
 
-def refused(project, *words):
-    done = command("make", *words, cwd=project.path)
-    assert done.returncode and "Traceback" not in done.printed, done.printed
-    return done.printed
-
-
 def rows_of(project, table):
     """The table's rows as JSON has them, in order, without NULLs and the key; numbers exact."""
     rows = json.loads(
@@ -99,7 +93,7 @@ def test_a_broken_file_is_one_message_and_leaves_the_project_byte_for_byte(proje
     damage, message = formats.BROKEN[name]
     path.write_bytes(damage(path.read_bytes()))
     before = state_of(project)
-    said = refused(project, "dataset", f"SOURCE={source}", "TABLE=t", *words)
+    said = project.refused("dataset", f"SOURCE={source}", "TABLE=t", *words)
     assert message in said and f"data/{name}: " in said and "To finish: make dataset SOURCE=" in said, said
     assert state_of(project) == before
 
@@ -117,7 +111,7 @@ def test_a_broken_file_is_one_message_and_leaves_the_project_byte_for_byte(proje
 def test_a_part_that_is_not_there_or_has_to_be_named(project, tmp_path, name, part, message):
     path, *_ = formats.make(name, tmp_path)
     before = state_of(project)
-    assert message in refused(project, "dataset", f"SOURCE={path}{part}", "TABLE=t")
+    assert message in project.refused("dataset", f"SOURCE={path}{part}", "TABLE=t")
     assert state_of(project) == before
 
 
@@ -146,7 +140,7 @@ def test_several_files_become_one_table_or_one_each(project, tmp_path):
             path.unlink()
     assert state_of(project) == before
     (folder / "2026.csv").write_text("sum,year\n1,2,3\n1,5,6\n")
-    said = refused(project, "dataset", f"SOURCE={folder}")
+    said = project.refused("dataset", f"SOURCE={folder}")
     assert "data/sales.zip: 2026.csv: row 2 has 3 values, the header has 2" in said and state_of(project) == before
 
 

@@ -87,12 +87,6 @@ def stacks(engine, tmp_path_factory):
             project.remove()
 
 
-def refused(project, *arguments):
-    done = command("make", *arguments, cwd=project.path)
-    assert done.returncode and "Traceback" not in done.printed, done.printed
-    return done.printed
-
-
 def backup(project):
     printed = project.make("backup")
     name = next(line.split(",")[0] for line in printed.splitlines() if line.startswith("backups/"))
@@ -109,7 +103,7 @@ def test_a_round_trip_over_both_engines(stacks, tmp_path):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600 and docker.git("status", "--porcelain") == ""
 
     # From Docker to the local stack. Nothing is overwritten without a word.
-    said = refused(local, "restore", f"FILE={file}")
+    said = local.refused("restore", f"FILE={file}")
     assert "overwrites" in said and "public.adult" in said and "FORCE=1" in said
     restored = local.make("restore", f"FILE={file}", "FORCE=1")
     assert "Restored: PostgreSQL, 3 tables" in restored
@@ -117,14 +111,14 @@ def test_a_round_trip_over_both_engines(stacks, tmp_path):
 
     # And back, to a Docker stack that has lost everything; the moved folder is the same project.
     file, _ = backup(local)
-    said = refused(docker, "destroy")
+    said = docker.refused("destroy")
     assert f"volume {docker.slug}_postgres_data" in said and "FORCE=1" in said and docker.states()
     # A container of somebody else's in the network is named with the command that frees it, and nothing is forgotten.
     guest = f"{docker.slug}-guest"
     checked("docker", "run", "-d", "--rm", "--name", guest, "--network", f"{docker.slug}_default", "redis:8")
     try:
-        said = refused(docker, "destroy", "FORCE=1")
-        assert guest in said and f"network {docker.slug}_default" in refused(docker, "destroy")
+        said = docker.refused("destroy", "FORCE=1")
+        assert guest in said and f"network {docker.slug}_default" in docker.refused("destroy")
         checked("sh", "-c", re.search(r"To finish: (.*)", said)[1])
         assert "nothing to remove" in docker.make("destroy")
     finally:
@@ -156,7 +150,7 @@ def test_a_restore_that_cannot_be_done_changes_nothing(stacks, tmp_path):
     file, _ = backup(project)
     assert [path.name for path in (project.path / "backups").glob(".part-*")] == [".part-at-work"]
     (project.path / "backups" / ".part-at-work").rmdir()
-    assert "FILE=backups/" in refused(project, "restore", "FORCE=1")
+    assert "FILE=backups/" in project.refused("restore", "FORCE=1")
     # What is no backup at all is said in one line, with the way to those that there are.
     (tmp_path / "empty.tar").touch()
     (tmp_path / "text.tar").write_text("thesis, chapter 1\n" * 100)
@@ -164,13 +158,13 @@ def test_a_restore_that_cannot_be_done_changes_nothing(stacks, tmp_path):
     (tmp_path / "cut.tar.gz").write_bytes(gzip.compress(file.read_bytes())[:-200])
     (tmp_path / "cut.tar").write_bytes(file.read_bytes()[:-2048][:3000])
     for name in ("nothing.tar", ".", *sorted(path.name for path in tmp_path.iterdir())):
-        said = [line for line in refused(project, "restore", f"FILE={tmp_path / name}", "FORCE=1").splitlines() if line]
+        said = [line for line in project.refused("restore", f"FILE={tmp_path / name}", "FORCE=1").splitlines() if line]
         told = [line for line in said if not line.startswith("make: ")]
         assert len(told) == 2 and "ls backups/" in told[1] and "Error" not in told[0], (name, said)
 
     damaged = tmp_path / "damaged.tar"
     damaged.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    said = refused(project, "restore", f"FILE={damaged}", "FORCE=1")
+    said = project.refused("restore", f"FILE={damaged}", "FORCE=1")
     assert "Nothing was changed" in said
     with tarfile.open(file) as archive:
         archive.extractall(tmp_path, filter="data")
@@ -181,7 +175,7 @@ def test_a_restore_that_cannot_be_done_changes_nothing(stacks, tmp_path):
     with tarfile.open(altered, "w") as archive:
         for name in ("manifest.json", *manifest["files"]):
             archive.add(tmp_path / name, arcname=name)
-    assert "redis.jsonl is not what was saved" in refused(project, "restore", f"FILE={altered}", "FORCE=1")
+    assert "redis.jsonl is not what was saved" in project.refused("restore", f"FILE={altered}", "FORCE=1")
 
     # A foreign backup: its manifest is nothing, or leads to another server.
     for number, said in enumerate(([], {"format": manifest["format"]}, {**manifest, "files": {"x.dump": []}})):
@@ -189,7 +183,7 @@ def test_a_restore_that_cannot_be_done_changes_nothing(stacks, tmp_path):
         (tmp_path / "manifest.json").write_text(json.dumps(said))
         with tarfile.open(foreign, "w") as archive:
             archive.add(tmp_path / "manifest.json", arcname="manifest.json")
-        printed = refused(project, "restore", f"FILE={foreign}", "FORCE=1")
+        printed = project.refused("restore", f"FILE={foreign}", "FORCE=1")
         assert "is no whole backup (" in printed and "manifest.json" in printed, printed
         assert "Nothing was changed" in printed
     odd = "host=192.0.2.1 dbname='x\\"
@@ -210,7 +204,7 @@ def test_a_restore_that_cannot_be_done_changes_nothing(stacks, tmp_path):
 
     # A view that the backup does not know hangs on a table: PostgreSQL refuses, and undoes all of it.
     project.sql("CREATE VIEW newer AS SELECT * FROM only_mine; UPDATE only_mine SET one = 2")
-    said = refused(project, "restore", f"FILE={file}", "FORCE=1")
+    said = project.refused("restore", f"FILE={file}", "FORCE=1")
     assert "could not be restored and is as it was" in said and "newer" in said and "Nothing was changed" in said
     assert project.sql("SELECT * FROM newer") == "2"
     project.sql("DROP VIEW newer")
@@ -239,7 +233,7 @@ def test_a_full_disk_is_said_and_leaves_no_half_backup(stacks):
                 pytest.skip("no disk can be mounted here: only root can")
             stack.callback(command, "umount", "--lazy", project.path / "backups")
             (project.path / "backups" / "of-others").write_bytes(b"x" * (180 << 10))
-            said = refused(project, "backup")
+            said = project.refused("backup")
             assert "The disk is full: backups/\nTo finish: make room, then: make backup" in said, said
             assert [path.name for path in (project.path / "backups").iterdir()] == ["of-others"]
         assert sorted(path.name for path in (project.path / "backups").iterdir()) == kept
@@ -259,7 +253,7 @@ def test_a_clone_on_another_machine_comes_up_with_data_and_passwords_of_its_own(
         assert not set(ports.values()) & {origin.env[name] for name in ports}
         assert clone.sql("SELECT count(*) FROM adult") == clone.sql("SELECT row_count FROM dsproj_seed") != "0"
         assert set(origin.states().values()) == {"healthy"}
-        said = refused(clone, "destroy", "ENGINE=local")
+        said = clone.refused("destroy", "ENGINE=local")
         assert ".local/postgres" in said
         assert ".local/venv" in clone.make("destroy", "ENGINE=local", "FORCE=1")
         assert not (clone.path / ".local/postgres").exists() and (clone.path / ".env").exists()

@@ -117,13 +117,6 @@ def project(request, tmp_path_factory):
         yield made.generate(dataset="csv", dataset_source=folder / "crops.csv")
 
 
-def refused(project, *words):
-    """A `make …` that has to fail; what it printed."""
-    done = command("make", *words, cwd=project.path)
-    assert done.returncode and "Traceback" not in done.printed, done.printed
-    return done.printed
-
-
 def is_whole(project):
     """The table is complete, and services reach it over the network with the password."""
     assert project.sql("SELECT count(*), max(plot) FROM crops") == f"{ROWS}|{ROWS - 1}"
@@ -181,7 +174,7 @@ def test_a_bad_row_is_named_and_nothing_is_lost(project):
     try:
         with data.open("a") as file:
             file.write("many,new,1\n")
-        said = refused(project, "seed", "TABLE=crops", "FORCE=1")
+        said = project.refused("seed", "TABLE=crops", "FORCE=1")
         assert f'data/crops.csv, line {ROWS + 2}, column plot, value "many"' in said and "type" in said
         assert "nothing was changed" in said and "make seed TABLE=crops FORCE=1" in said
         assert is_whole(project)
@@ -191,7 +184,7 @@ def test_a_bad_row_is_named_and_nothing_is_lost(project):
 
 def test_what_others_built_on_the_table_is_not_dropped(project):
     project.sql("CREATE VIEW best AS SELECT max(yield) FROM crops")
-    said = refused(project, "seed", "TABLE=crops", "FORCE=1")
+    said = project.refused("seed", "TABLE=crops", "FORCE=1")
     assert "view best depends on table crops" in said and "nothing was changed" in said
     assert is_whole(project)
     project.sql("DROP VIEW best")
@@ -205,7 +198,7 @@ def test_a_table_of_the_users_own_is_untouched(project):
     (folder / "mine.sql").write_text("CREATE TABLE mine (x int);\n")
     try:
         for words in (["seed"], ["seed", "TABLE=mine", "FORCE=1"]):
-            said = refused(project, *words)
+            said = project.refused(*words)
             assert "there is a table of this name that no seed has made" in said
         assert project.sql("SELECT answer FROM mine") == "42"
         # What is declared and not loaded: never healthy.
@@ -233,7 +226,7 @@ def test_make_dataset_adds_a_table_to_the_running_stack(project, tmp_path):
         project.sql("DROP TABLE wheat; DELETE FROM dsproj_seed WHERE table_name = 'wheat'")
         (project.path / "data/Wheat_touch_owned_e.csv").rename(tmp_path / "wheat.csv")
         assert str(tmp_path) not in env.read_text() + sql.read_text()
-        assert "Wheat_touch_owned_e.csv is not here, and came from somebody's own folder" in refused(project, "dataset")
+        assert "Wheat_touch_owned_e.csv is not here, and came from somebody's own folder" in project.refused("dataset")
         (tmp_path / "wheat.csv").rename(project.path / "data/Wheat_touch_owned_e.csv")
         assert "wheat: 2 rows" in project.make("up")
         for given, message in {
@@ -241,9 +234,9 @@ def test_make_dataset_adds_a_table_to_the_running_stack(project, tmp_path):
             "SOURCE=/": "more than 10,000 files",
             f"SOURCE={sql}": "wheat is a data set of this project already",
         }.items():
-            assert message in refused(project, "dataset", given)
-        assert "select is a reserved word" in refused(project, "dataset", f"SOURCE={source}", "TABLE=select")
-        assert "which one?" in refused(project, "seed", "FORCE=1")
+            assert message in project.refused("dataset", given)
+        assert "select is a reserved word" in project.refused("dataset", f"SOURCE={source}", "TABLE=select")
+        assert "which one?" in project.refused("seed", "FORCE=1")
         assert project.process_ids() == running and is_whole(project)
     finally:
         for path in (sql, env, project.path / "data/Wheat_touch_owned_e.csv"):
@@ -262,14 +255,14 @@ def wide(tmp_path):
 
 def test_a_refused_data_set_leaves_nothing_behind(project, wide):
     before = project.git("status", "--porcelain")
-    said = refused(project, "dataset", f"SOURCE={wide}")
+    said = project.refused("dataset", f"SOURCE={wide}")
     assert "1,100 columns: a row of 8,800 bytes does not fit" in said and "melt" in said
     assert "To finish: make dataset SOURCE=" in said
     assert project.git("status", "--porcelain") == before
     assert not list((project.path / "data").glob("wide*")) and is_whole(project)
     # One that was put into data/ stays there.
     shutil.copy(wide, project.path / "data")
-    refused(project, "dataset", "SOURCE=data/wide.csv")
+    project.refused("dataset", "SOURCE=data/wide.csv")
     assert project.git("status", "--porcelain").split() == [*before.split(), "??", "data/wide.csv"]
     (project.path / "data/wide.csv").unlink()
 
@@ -283,7 +276,7 @@ def test_a_data_set_that_does_not_load_keeps_nothing_else_down_and_can_be_withdr
     (folder / "wide.env").write_text("SEED_TABLE=wide\nSEED_FILE=wide.csv\n")
     project.make("down")
     try:
-        said = refused(project, "up")
+        said = project.refused("up")
         assert "wide: data/wide.csv, line " in said and "row is too big" in said and "?token=" in said
         assert "All else runs." in said and "make dataset DROP=<its table>" in said
         wait_for(lambda: "wide is not loaded" in project.make("ps"), what="the reason in make ps")
@@ -305,15 +298,15 @@ def test_a_loaded_data_set_is_withdrawn_when_that_is_meant(project, tmp_path):
     folder = project.path / "docker/postgres/datasets"
     project.make("dataset", f"SOURCE={tmp_path / 'rye.csv'}")
     try:
-        assert "drops table rye, 2 rows" in refused(project, "dataset", "DROP=rye")
+        assert "drops table rye, 2 rows" in project.refused("dataset", "DROP=rye")
         project.sql("CREATE VIEW best AS TABLE rye")
-        said = refused(project, "dataset", "DROP=rye", "FORCE=1")
+        said = project.refused("dataset", "DROP=rye", "FORCE=1")
         assert "view best depends on table rye" in said and "To finish: make dataset DROP=rye" in said
         assert project.sql("SELECT count(*) FROM rye") == "2" and (folder / "rye.env").exists()
         project.sql("DROP VIEW best")
         project.make("dataset", "DROP=rye", "FORCE=1")
         assert project.sql("SELECT to_regclass('rye') IS NULL") == "t" and is_whole(project)
-        assert "there are: crops" in refused(project, "dataset", "DROP=rye")
+        assert "there are: crops" in project.refused("dataset", "DROP=rye")
         assert sorted(path.name.split(".")[1] for path in folder.glob("rye.*.dropped")) == ["env", "sql"]
     finally:
         for path in [project.path / "data/rye.csv", *folder.glob("rye*")]:
@@ -340,7 +333,7 @@ def test_a_private_file_is_loaded_also_into_an_empty_database(project, tmp_path)
 
 
 def test_unknown_tables_and_a_force_that_names_none(project):
-    assert "no data set makes a table rye; there are: crops" in refused(project, "seed", "TABLE=rye")
+    assert "no data set makes a table rye; there are: crops" in project.refused("seed", "TABLE=rye")
 
 
 SMALL = """\
@@ -360,7 +353,7 @@ def test_a_full_disk_is_said_and_nothing_is_half_loaded(project):
     override = project.path / "docker-compose.override.yml"
     override.write_text(SMALL)
     try:
-        said = refused(project, "up")
+        said = project.refused("up")
         assert "disk is full" in said or "No space left on device" in said
         assert "make up" in said or "make seed" in said
         assert project.states()["this_postgres"] != "healthy"
