@@ -22,6 +22,8 @@ RESERVED = frozenset(
 RESERVED_TABLES = RESERVED | {"dsproj_seed"}
 RESERVED_COLUMNS = RESERVED | {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin", "_id", "target"}
 LETTERS = str.maketrans("øØłŁđı", "oOlLdi") | str.maketrans({"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe"})
+# Files that macOS or Windows adds to a folder or an archive.
+OF_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")
 # Names of files that hold several tables.
 WITH_PARTS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".sqlite", ".sqlite3", ".db", ".duckdb")
 # cropName and HTTPServer are two words, pH and CO2 are one.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dsproj.errors import Problem
+from dsproj.names import OF_SYSTEM
 
 PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 ZSTANDARD, ZIP = b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
@@ -48,7 +49,6 @@ TABLES = {
     "SPSS": (b"$FL2", b"$FL3"),
 }
 JSON = re.compile(rb"(\xef\xbb\xbf)?\s*(\{|\[\s*([][{]|\Z))")
-OF_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")  # files that macOS or Windows adds to an archive
 
 
 def has_readers() -> bool:

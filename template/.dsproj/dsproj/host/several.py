@@ -11,9 +11,8 @@ from pathlib import Path
 
 from dsproj.errors import Problem
 from dsproj.files import BLOCK
-from dsproj.names import is_link
+from dsproj.names import OF_SYSTEM, is_link
 
-OF_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")
 MOST = 10_000  # files
 BEGIN_OF_TIME = (1980, 1, 1, 0, 0, 0)  # the same files make the same archive, byte for byte
 
