@@ -281,6 +281,13 @@ def test_compressed_files_stay_so_and_are_called_so(project, tmp_path, name, pac
     assert sorted(files(project)) == sorted([called, "a.env", "a.sql"])
 
 
+@pytest.mark.parametrize("key", ["X-Amz-Signature", "sig", "token", "api_key"])
+def test_a_link_with_a_key_in_it_is_not_noted(project, archive, key):
+    datasets.dataset(project.engine, project.said, f"{archive.place}/crops.csv?raw=1&{key}=secret")
+    env = (project.path / "docker/postgres/datasets/crops.env").read_text()
+    assert "SEED_SOURCES=''" in env and "secret" not in env
+
+
 def test_the_sheet_that_the_project_began_with_is_the_one_that_is_read(project):
     env = project.path / "docker/postgres/datasets/crops.env"
     env.write_text("SEED_TABLE=crops\nSEED_FILE=crops.xlsx\nSEED_SQL=../initdb.sql\nSEED_PART='Sheet 2'\n")

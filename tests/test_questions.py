@@ -104,6 +104,10 @@ def test_table_name_from_source(render, source, table):
         ({"table_name": "user"}, '"user" is a reserved word; user_data would do'),
         ({"dataset": "csv", "dataset_source": ""}, "A data set of your own needs its file"),
         ({"dataset": "csv", "dataset_source": "ftp://x/y.csv"}, "A link starts with http:// or https://"),
+        *(
+            ({"dataset": "csv", "dataset_source": f"https://x.org/a?b=c&{key}=x"}, "This link has a key in it")
+            for key in ("X-Amz-Signature", "sig", "token", "api_key")
+        ),
         ({"author_email": "nobody"}, "An e-mail address looks like"),
         ({"dataset": "iris"}, "iris"),
     ],
