@@ -58,7 +58,7 @@ OF_LIB = {
         "JobsFailed", "NoWorker", "enqueue_each", "enqueue_ranges", "progress", "queue", "wait", "watch",
     },
     "lib.memory": {"limit", "peak"},
-    "lib.mongo": {"Unavailable", "connect_to_mongo"},
+    "lib.mongo": {"Unavailable", "collection", "connect_to_mongo", "load_vectors", "nearest", "store_vectors"},
     "lib.postgres": {
         "CODES", "LABEL", "TABLE", "TARGET", "Unavailable", "connect_to_postgres", "encode_target", "encode_targets",
         "read_frame", "write_frame",
@@ -72,7 +72,9 @@ OF_ROOM = {
     "dsproj.kernel.memory": {"limit", "peak"},
     "dsproj.kernel.progress": {"progress", "watch"},
     "dsproj.kernel.waiting": {"JobsFailed", "NoWorker", "wait"},
-    "dsproj.kernel.where": {"LOGS", "Unavailable", "url", "without_password"},
+    "dsproj.kernel.mongo_client": {"collection", "connect_to_mongo"},
+    "dsproj.kernel.vectors": {"load_vectors", "nearest", "store_vectors"},
+    "dsproj.kernel.where": {"Unavailable"},
 }
 OF_OTHERS = {"itables", "matplotlib", "numpy", "pandas", "psycopg2", "pymongo", "sklearn"}
 

@@ -1,0 +1,79 @@
+"""The connection to MongoDB, one for each process, and the project's database in it."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from bson.errors import InvalidDocument
+from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, OperationFailure
+
+from dsproj.kernel.where import LOGS, Unavailable, url, without_password
+
+DATABASE = "project"  # where `make dataset … TO=mongo` puts what it loads, and `collection` looks
+MOST = 16 << 20  # bytes of a document
+WAIT_MILLISECONDS = 5000  # how long a server that is still starting is waited for
+
+_clients: dict[int, MongoClient[Any]] = {}  # by process id: a client must not be carried across a fork
+
+
+def connect_to_mongo() -> MongoClient[Any]:
+    """Return this process's `MongoClient`; it pools its connections and reconnects by itself.
+
+    Raises Unavailable at once when the server refuses us (wrong password), after WAIT_MILLISECONDS when there is none.
+    """
+    if client := _clients.get(os.getpid()):
+        return client
+    address = url("MONGO_URL")
+    client = MongoClient(address, serverSelectionTimeoutMS=WAIT_MILLISECONDS)
+    try:
+        client.admin.command("ping")
+    except OperationFailure as error:
+        client.close()
+        said = (error.details or {}).get("errmsg", error)
+        what = f"MongoDB at {without_password(address)} refused the connection: {said}"
+        raise Unavailable(what, "make up, which gives it the password of .env, then restart the kernel") from None
+    except ConnectionFailure:
+        client.close()
+        raise gone() from None
+    _clients[os.getpid()] = client
+    return client
+
+
+def gone() -> Unavailable:
+    """The error where no server answers."""
+    where, seconds = without_password(url("MONGO_URL")), WAIT_MILLISECONDS / 1000
+    return Unavailable(f"No MongoDB at {where} within {seconds:g} s; {LOGS}", "make up")
+
+
+def collection(name: str) -> Collection[Any]:
+    """Return a collection of the project's database. Raises KeyError, with the names there are, where it is not there."""
+    with answering():
+        database = connect_to_mongo()[DATABASE]
+        there = sorted(database.list_collection_names())
+    if name not in there:
+        shown = ", ".join(each for each in there if not each.startswith(("dsproj_", "system."))) or "none"
+        how = f"make dataset SOURCE=<file> TO=mongo TABLE={name}, or connect_to_mongo()[{DATABASE!r}][{name!r}].insert_many(…)"
+        raise KeyError(f"no collection {name}; there are: {shown}. To make it: {how}")
+    return database[name]
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """What the driver says in many lines, in one: Unavailable where no server answers, ValueError for a document that none takes."""
+    try:
+        yield
+    except ConnectionFailure:
+        raise gone() from None
+    except BulkWriteError as error:  # which holds all the documents
+        first = error.details["writeErrors"][0]
+        named = first["op"].get("q", first["op"]).get("_id")
+        cure = "; what is so large belongs in data/" * (
+            "larger than" in first["errmsg"] or "too large" in first["errmsg"]
+        )
+        raise ValueError(f"MongoDB does not take document {named!r}: {first['errmsg']}{cure}") from None
+    except InvalidDocument as error:
+        cure = "; what is so large belongs in data/" * isinstance(error, DocumentTooLarge)
+        raise ValueError(f"MongoDB does not take this document: {error}{cure}") from None
