@@ -2,8 +2,7 @@
 
     python benchmarks/parquet.py [--rows 1000000] [--runs 3]
 
-Both copy into the same empty table, in one transaction; ADBC in PostgreSQL's binary format, the project as text. Needs the test
-group and adbc-driver-postgresql, adbc-driver-manager.
+Both copy into the same empty table, in one transaction and in PostgreSQL's binary format. Needs the test group, adbc-driver-postgresql, adbc-driver-manager.
 """
 
 import argparse
@@ -28,7 +27,7 @@ from conftest import checked  # noqa: E402
 from dsproj.kernel import tables  # noqa: E402
 
 GROUP = 1 << 20  # rows
-COPY = "COPY trips FROM STDIN (FORMAT csv, FREEZE)"
+COPY = "COPY trips FROM STDIN (FORMAT binary, FREEZE)"
 PEAK = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True); " \
     "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"  # fmt: skip
 
@@ -67,7 +66,8 @@ def ours(con, path):
     words = [sys.executable, "-m", "dsproj.kernel.tables", f"--file={path}"]
     variables = os.environ | {"PYTHONPATH": str(ROOT / "template" / ".dsproj")}
     with con, con.cursor() as cursor:
-        cursor.execute("TRUNCATE trips")
+        cursor.execute("TRUNCATE trips; SELECT * FROM trips")
+        variables["COPY_TYPES"] = " ".join(str(column.type_code) for column in cursor.description)
         with subprocess.Popen(words, stdout=subprocess.PIPE, env=variables) as process:
             cursor.copy_expert(COPY, process.stdout, 256 << 10)
         assert process.returncode == 0
@@ -113,13 +113,14 @@ def main():
             )
             with con, con.cursor() as cursor:
                 cursor.execute(f"CREATE TABLE trips ({columns})")
+                cursor.execute("SELECT * FROM trips")
+                types = " ".join(str(column.type_code) for column in cursor.description)
             times = [(timed(adbc, address, path), timed(ours, con, path)) for _ in range(chosen.runs)]
         finally:
             checked("docker", "rm", "--force", "--volumes", name)
         words = [sys.executable, "-m", "dsproj.kernel.tables", f"--file={path}"]
-        peak = checked(
-            sys.executable, "-c", PEAK, *words, env=os.environ | {"PYTHONPATH": str(ROOT / "template/.dsproj")}
-        )
+        variables = {"PYTHONPATH": str(ROOT / "template/.dsproj"), "COPY_TYPES": types}
+        peak = checked(sys.executable, "-c", PEAK, *words, env=os.environ | variables)
         size = path.stat().st_size / 1e6
     limit, mine = ([statistics.median(run[which][kind] for run in times) for kind in (0, 1)] for which in (0, 1))
     print(f"{chosen.rows:,} rows, {size:.0f} MB; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")

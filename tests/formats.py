@@ -41,7 +41,7 @@ def arrow_table():
 ARROW = [
     {"plot_id": 1, "big": 2**40, "crop": "wheat", "yield": 1.5, "day": "2026-01-31", "at": "2026-01-31T10:00:00.123456",
      "zoned": "2026-01-31T10:00:00.123456+00:00", "ok": True, "price": 1.10, "tags": ["a", "b"],
-     "place": {"x": 1.5, "y": None}, "raw": "\\x00ff", "kind": "a", "many": 2**63, "took": "24:00:02.000003"},
+     "place": {"x": 1.5, "y": None}, "raw": "\\x00ff", "kind": "a", "many": 2**63, "took": "1 day 00:00:02.000003"},
     {"plot_id": 2, "big": 1, "crop": "", "yield": "NaN", "ok": False, "tags": [], "raw": "\\x", "kind": "b"},
     {"crop": 'x"y,z\n', "day": "0001-01-01", "price": -0.01, "kind": "a", "many": 1},
 ]  # fmt: skip

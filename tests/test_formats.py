@@ -3,6 +3,7 @@
 import decimal
 import hashlib
 import json
+import re
 
 import pytest
 from conftest import checked, command, wait_for
@@ -70,6 +71,22 @@ def test_it_is_loaded_anew_when_asked_and_by_up_where_it_is_lost(project):
     project.sql("DROP TABLE first; DELETE FROM dsproj_seed WHERE table_name = 'first'")
     assert "first: 3 rows from data/first.parquet" in project.make("up")
     assert rows_of(project, "first") == exact(formats.ARROW)
+
+
+def test_an_edit_of_the_sql_is_taken_and_a_bad_row_named(project):
+    """In a type that the file has not, which its rows then go to as text; in one that a row of the binary format breaks."""
+    sql = project.path / "docker/postgres/initdb.sql"
+    text = sql.read_text()
+    try:
+        sql.write_text(re.sub(r"(\n +day +)date", r"\1text", text))
+        project.make("seed", "FORCE=1")
+        assert project.sql("SELECT day || pg_typeof(day) FROM first ORDER BY _id LIMIT 1") == "2026-01-31text"
+        sql.write_text(re.sub(r"(\n +plot_id +integer)", r"\1 NOT NULL", text))
+        assert 'row 3: null value in column "plot_id"' in project.refused("seed", "FORCE=1")
+        assert project.sql("SELECT count(*) FROM first") == "3"
+    finally:
+        sql.write_text(text)
+        project.make("seed", "FORCE=1")
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)

@@ -32,7 +32,7 @@ def character(text: str) -> bytes:
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The parsed command line; characters and words as bytes in UTF-8."""
-    parser = argparse.ArgumentParser(description="Print a data file as PostgreSQL's COPY takes it.")
+    parser = argparse.ArgumentParser("get_data.sh", description="Print a data file as PostgreSQL's COPY takes it.")
     add = parser.add_argument
     add("file", nargs="?", default=os.environ.get("DATA_FILE"), help="default: $DATA_FILE")
     add("--skip", type=int, default=0, metavar="LINES", help="to leave out before the table, such as comments")

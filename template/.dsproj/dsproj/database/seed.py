@@ -1,8 +1,6 @@
 """Load the data sets, each once: a data set's SQL file is run in one transaction, and noted in the ledger (ledger.py)."""
 
 import os
-import subprocess
-import tempfile
 from contextlib import closing
 from typing import Any
 
@@ -11,15 +9,15 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.sql import SQL, Identifier
 
 from dsproj.database import ledger, server
+from dsproj.database.copying import copy
 from dsproj.database.explain import Attempt
-from dsproj.database.sqlfile import Step, steps
+from dsproj.database.sqlfile import steps
 from dsproj.errors import Problem
 from dsproj.files import sha256
-from dsproj.report import KEPT, Report, Stopwatch, serve
+from dsproj.report import Report, Stopwatch, serve
 from dsproj.sets import PROJECT, DataSet, data_sets, shown
 
 DATA = PROJECT / "data"
-BLOCK = 256 << 10  # bytes to COPY at a time: a quarter of the pipe, so that the program can go on printing
 # once [TABLE]            loads what the ledger does not have
 # replace-sample [TABLE]  the same, and the real file where only the synthetic sample is in the table
 # add TABLE               the same as once, for a new one: what the server refuses has to be given anew
@@ -292,38 +290,6 @@ def run(cursor: Cursor, attempt: Attempt) -> tuple[list[str], int]:
         except psycopg2.Error as error:
             raise attempt.explained(error, bool(connection.closed), step) from None
     return [*warnings, *(notice.strip() for notice in connection.notices)], rows
-
-
-def copy(cursor: Cursor, step: Step, attempt: Attempt) -> list[str]:
-    """Have COPY read what a program prints, all three at work at one time; the last lines that it said beside.
-
-    Raises psycopg2.Error, or the Problem of the program: what it has printed until then is to be rolled back.
-    """
-    failed: psycopg2.Error | None = None
-    with tempfile.TemporaryFile() as said:
-        with subprocess.Popen(
-            ["sh", "-c", step.program],
-            cwd=PROJECT / "docker" / "postgres",  # where programs of the SQL files are found
-            env={**os.environ, "DATA_FILE": str(DATA / attempt.file)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=said,
-        ) as process:
-            assert process.stdout is not None
-            try:
-                cursor.copy_expert(step.sql, process.stdout, BLOCK)
-            except psycopg2.Error as error:
-                failed = error
-            # A program that has more to print ends once nobody reads that; how it ends then does not matter.
-            is_read = not process.stdout.read(1)
-        said.seek(0)
-        words = [line for line in said.read().decode(errors="replace").split("\n") if line][-KEPT:]
-    if is_read and process.returncode:
-        why = " ".join(words) or f"the program that reads it ended with {process.returncode}"
-        raise attempt.problem(f"data/{attempt.file}: {why}", "mend that")
-    if failed:
-        raise failed
-    return words
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """From a DataFrame into PostgreSQL, by COPY; frames_read.py says how."""
 
+import contextlib
 import io
 import json
 import math
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -17,10 +18,12 @@ import pyarrow.compute as pc
 from psycopg2 import errors, sql
 from pyarrow import csv as arrow_csv
 
+from dsproj.kernel import copy_binary
 from dsproj.kernel.connection import Cursor
 from dsproj.kernel.frames_read import BLOCK, INTEGERS, JSON, JSONB, TIMESTAMP
 
-ROWS_PER_COPY = 25_000  # bounds the memory that the CSV text takes while writing
+ROWS_PER_COPY = 25_000  # bounds the memory that they take while writing
+INTERVAL, NARROW = 1186, {21: pa.int16(), 23: pa.int32()}  # types' oids
 
 SEQUENCES = (list, tuple, np.ndarray)
 BYTES = (bytes, bytearray, memoryview)
@@ -45,13 +48,19 @@ def write(cur: Cursor, df: pd.DataFrame, name: str, table: sql.Identifier, if_ex
     cur.execute("SELECT oid FROM pg_type WHERE typcategory = 'A' AND oid = ANY(%s)", [oids])
     array_oids = {row["oid"] for row in cur}
 
-    copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, columns)
-    texts = _csv_texts(df, oids, array_oids)
-    with ThreadPoolExecutor(1) as thread:  # it makes the next text while the server takes one
-        coming = thread.submit(next, texts, None)
-        while (text := coming.result()) is not None:
-            coming = thread.submit(next, texts, None)
-            cur.copy_expert(copy, io.BytesIO(text), size=BLOCK)
+    blocks = _blocks(df, oids, array_oids)
+    with ThreadPoolExecutor(1) as thread:  # it makes the next block while the server takes one
+        coming = thread.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = thread.submit(next, blocks, None)
+            copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(table, columns, sql.SQL(block.format))
+            try:
+                cur.copy_expert(copy, io.BytesIO(block.rows), size=BLOCK)
+            except errors.CharacterNotInRepertoire:
+                if guilty := [name for name, array in zip(df.columns, block.arrays, strict=True) if _holds_nul(array)]:
+                    problem = f"column {guilty[0]!r} holds a NUL character, which PostgreSQL cannot store in text"
+                    raise ValueError(problem) from None
+                raise
     return len(df)
 
 
@@ -69,19 +78,56 @@ def _make_table(cur: Cursor, df: pd.DataFrame, name: str, table: sql.Identifier,
         cur.execute(sql.SQL("CREATE TABLE {} ({})").format(table, definitions))
 
 
-def _csv_texts(df: pd.DataFrame, oids: list[int], array_oids: set[int]) -> Iterator[bytes]:
-    """The rows of `df` as CSV text for columns of these types, ROWS_PER_COPY at a time."""
+class _Block(NamedTuple):
+    """Rows as COPY takes them in a format, and the arrays that they were made of."""
+
+    format: str
+    rows: bytes
+    arrays: list[pa.Array]
+
+
+def _blocks(df: pd.DataFrame, oids: list[int], array_oids: set[int]) -> Iterator[_Block]:
+    """The rows of `df` for columns of these types, ROWS_PER_COPY at a time: where COPY's binary format knows all of them, in that."""
+    is_binary = True
     for start in range(0, len(df), ROWS_PER_COPY):
         chunk = df.iloc[start : start + ROWS_PER_COPY]
-        arrays = [_to_arrow(chunk[name], oid, array_oids) for name, oid in zip(df.columns, oids, strict=True)]
+        if is_binary:
+            arrays = _arrays(chunk, oids, array_oids, durations=True)
+            if how := copy_binary.writers([array.type for array in arrays], oids):
+                yield _Block("binary", _binary(arrays, how, df), arrays)
+                continue
+        is_binary = False
+        arrays = _arrays(chunk, oids, array_oids, durations=False)
         with pa.BufferOutputStream() as csv:
             options = arrow_csv.WriteOptions(include_header=False)
             arrow_csv.write_csv(pa.table(arrays, names=list(map(str, range(len(arrays))))), csv, options)
-            text = csv.getvalue().to_pybytes()
-        if b"\x00" in text:
-            guilty = [name for name, array in zip(df.columns, arrays, strict=True) if _holds_nul(array)]
-            raise ValueError(f"column {guilty[0]!r} holds a NUL character, which PostgreSQL cannot store in text")
-        yield text
+            yield _Block("csv", csv.getvalue().to_pybytes(), arrays)
+
+
+def _arrays(chunk: pd.DataFrame, oids: list[int], array_oids: set[int], durations: bool) -> list[pa.Array]:
+    """Its columns; durations: as they are, and not as text."""
+    made = []
+    for name, oid in zip(chunk.columns, oids, strict=True):
+        column = chunk[name]
+        keep = durations and oid == INTERVAL and column.dtype.kind == "m"
+        array = pa.array(column, from_pandas=True) if keep else _to_arrow(column, oid, array_oids)
+        made.append(_narrowed(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array, oid))
+    return made
+
+
+def _narrowed(array: pa.Array, oid: int) -> pa.Array:
+    """Whole numbers as the column has them, if all are small enough."""
+    with contextlib.suppress(pa.ArrowInvalid):
+        return array.cast(NARROW[oid]) if oid in NARROW and pa.types.is_integer(array.type) else array
+    return array
+
+
+def _binary(arrays: list[pa.Array], how: list[copy_binary.Writer], df: pd.DataFrame) -> bytes:
+    try:
+        return b"".join([copy_binary.START, copy_binary.rows(arrays, how), copy_binary.END])
+    except OverflowError as error:
+        column, row, why = error.args
+        raise ValueError(f"column {df.columns[column]!r} holds {why} ({arrays[column][row]})") from None
 
 
 def _holds_nul(array: pa.Array) -> bool:

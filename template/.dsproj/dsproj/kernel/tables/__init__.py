@@ -33,6 +33,7 @@ MODULES = {
 }
 # Their blocks are lists of rows of text, those of the others pyarrow's RecordBatches.
 UNTYPED = ("workbook", "fixed width", "text files")
+ONE_SCHEMA = ("Parquet", "Arrow", "DuckDB")  # the types of all their blocks are the same
 LISTED = 10  # names in a message
 
 

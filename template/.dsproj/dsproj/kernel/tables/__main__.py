@@ -9,7 +9,7 @@ from pathlib import Path
 from dsproj.database import normalise
 from dsproj.errors import Problem
 from dsproj.kernel import tables
-from dsproj.kernel.tables.rows import copy_text, csv_text
+from dsproj.kernel.tables.rows import copy_binary, copy_text, csv_text
 
 
 def keys(text: str) -> tuple[str, ...]:
@@ -22,7 +22,9 @@ def numbers(text: str) -> frozenset[int]:
 
 def options(words: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
     """The parsed command line, and what is left of it for the normaliser."""
-    parser = argparse.ArgumentParser(description="Print a data file as PostgreSQL's COPY takes it.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        "get_table.sh", description="Print a data file as PostgreSQL's COPY takes it.", allow_abbrev=False
+    )
     add = parser.add_argument
     add("--file", default=os.environ.get("DATA_FILE"), help="default: $DATA_FILE")
     add("--part", default="", help="the sheet of a workbook, the table of a database")
@@ -55,6 +57,9 @@ def printed(own: argparse.Namespace, rest: Sequence[str]) -> Iterator[bytes]:
         return
     if rest:
         raise Problem(f"{rest[0]}: there is no such option for this kind of file; --help lists them")
+    if source.kind in tables.ONE_SCHEMA and (oids := os.environ.get("COPY_TYPES", "").split()):
+        yield from copy_binary(blocks, own.columns, list(map(int, oids)))
+        return
     yield from (copy_text(block, own.columns) for block in blocks)
 
 

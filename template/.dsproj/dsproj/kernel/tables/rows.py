@@ -1,14 +1,16 @@
-"""Blocks of a table as COPY takes them: CSV text; what CSV has no writing for as PostgreSQL reads it."""
+"""Blocks of a table as COPY takes them: as CSV text, what CSV has no writing for as PostgreSQL reads it; or in its binary format."""
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
+
+from dsproj.errors import Problem
 
 # pandas, which frames_write imports, takes a second: to print rows of plain types goes without.
 MICROSECONDS = "PostgreSQL keeps microseconds"
@@ -58,6 +60,36 @@ def copy_text(batch: pa.RecordBatch, columns: Sequence[int] | None = None) -> by
         return text.getvalue().to_pybytes()
 
 
+def copy_binary(batches: Iterator[pa.RecordBatch], columns: Sequence[int] | None, oids: Sequence[int]) -> Iterator[Any]:
+    """Blocks of one schema in COPY's binary format, for columns of the types with these oids; as CSV where one has no writing there."""
+    from dsproj.kernel import copy_binary as binary
+
+    how, row = None, 1
+    for number, batch in enumerate(batches):
+        arrays = [_storage(batch.column(place)) for place in columns or range(batch.num_columns)]
+        how = binary.writers([array.type for array in arrays], oids) if number == 0 else how
+        if how is None:
+            yield copy_text(batch, columns)
+            continue
+        if number == 0:
+            yield binary.START
+        try:
+            yield binary.rows(arrays, how)
+        except OverflowError as error:
+            place, row_of_block, why = error.args
+            name = batch.schema.names[columns[place] if columns else place]
+            raise Problem(f"row {row + row_of_block}, column {name}: {why}") from None
+        row += batch.num_rows
+    if how is not None:
+        yield binary.END
+
+
+def _storage(array: pa.Array) -> pa.Array:
+    """The array without what extends its type, and what is nested as JSON."""
+    array = array.storage if isinstance(array.type, pa.BaseExtensionType) else array
+    return _writable(array) if pa.types.is_nested(array.type) else array
+
+
 def _writable(array: pa.Array) -> pa.Array:
     """The array, or text for it where Arrow's CSV is not what PostgreSQL reads."""
     kind = array.type
@@ -78,8 +110,7 @@ def _writable(array: pa.Array) -> pa.Array:
     if pa.types.is_time64(kind):
         return array.cast(pa.time64("us"), safe=False)
     if pa.types.is_duration(kind):
-        count = array.cast(pa.duration("us"), safe=False).cast(pa.int64()).cast(pa.string())
-        return pc.binary_join_element_wise(count, "microseconds", " ")
+        return _each(array.cast(pa.duration("us"), safe=False).cast(pa.int64()), _interval)
     if pa.types.is_interval(kind):
         return _each(array, lambda value: f"{value[0]} months {value[1]} days {value[2] // 1000} microseconds")
     return array.cast(pa.string()) if str(kind) == "string_view" else array
@@ -88,6 +119,10 @@ def _writable(array: pa.Array) -> pa.Array:
 def _each(array: pa.Array, text: Callable[[Any], str], **options: Any) -> pa.Array:
     values = array.to_pylist(**options)
     return pa.array([None if value is None else text(value) for value in values], pa.string())
+
+
+def _interval(microseconds: int) -> str:
+    return "{} days {} microseconds".format(*divmod(microseconds, 86_400_000_000))
 
 
 def csv_text(rows: Iterable[Sequence[str | None]]) -> bytes:
