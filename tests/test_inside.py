@@ -1,8 +1,10 @@
 """Where notebooks and jobs run: the thorough tests of what `lib/` imports from the machine room, run inside a project; and
 the worker: what is edited in lib/ is what the next job runs, and what a job leaves behind is cleared away."""
 
+import os
 import runpy
 import shutil
+import signal
 import time
 
 import pytest
@@ -186,6 +188,43 @@ print(sorted(late)[2])
 """
     # 0.05 s on a quiet machine; tests run on busy ones.
     assert float(project.python(code).split()[-1]) < 0.5
+
+
+READY = """
+import time
+from lib.jobs import queue, wait
+from lib.postgres import read_frame
+for _ in range(2):  # the first learns lib/born.py
+    time.sleep(1)
+    begin = time.clock_gettime(time.CLOCK_BOOTTIME)
+    (born,) = wait([queue().enqueue("lib.born.born")], timeout=60)
+time.sleep(1)
+read_frame("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle' AND pid <> pg_backend_pid()")
+(rows,) = wait([queue().enqueue("lib.born.rows")], timeout=60)
+print(born < begin - 0.1, rows)
+"""
+BORN = """
+import os
+from lib.postgres import read_frame
+
+def born():
+    return int(open("/proc/self/stat").read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+
+def rows():
+    return len(read_frame("SELECT 1"))
+"""
+
+
+def test_an_idle_worker_has_the_process_of_the_next_job_ready(project):
+    (project.path / "lib" / "born.py").write_text(BORN)
+    assert project.python(READY).split() == ["True", "1"], "and a connection that was lost meanwhile is made again"
+    worker, *children = project.worker_family()
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+    assert project.python(READY).split() == ["True", "1"], "where it died, a job has another"
+    worker, *children = project.worker_family()
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children[1:]), 30, "the end of its child")
 
 
 FORGET = """

@@ -102,6 +102,11 @@ def connect_to_postgres() -> tuple[extensions.connection, Cursor]:
     return con, con.cursor(cursor_factory=Cursor)
 
 
+def connect_once() -> None:
+    """Make this process's connection ahead of time. Raises psycopg2.OperationalError at once where none can be had."""
+    _connections.of_process[os.getpid()] = _new(postgres())
+
+
 @contextlib.contextmanager
 def transaction(reading: bool = False) -> Iterator[Cursor]:
     """A cursor for one piece of work, committed at its end, rolled back on an error: `with transaction() as cur:`.
@@ -148,6 +153,11 @@ def _is_alive(con: extensions.connection) -> bool:
         return False
 
 
+def _new(address: dict[str, Any]) -> extensions.connection:
+    # What COPY sends and takes is read as UTF-8, whatever PGCLIENTENCODING says.
+    return psycopg2.connect(cursor_factory=Cursor, client_encoding="UTF8", connect_timeout=5, **address)
+
+
 def _connect() -> extensions.connection:
     """A new connection; waits while the server starts, gives up at once when it gives an answer that will not change."""
     address: dict[str, Any] = postgres()
@@ -156,8 +166,7 @@ def _connect() -> extensions.connection:
     pause = 0.1
     while True:
         try:
-            # What COPY sends and takes is read as UTF-8, whatever PGCLIENTENCODING says.
-            return psycopg2.connect(cursor_factory=Cursor, client_encoding="UTF8", connect_timeout=5, **address)
+            return _new(address)
         except psycopg2.OperationalError as error:
             reason = libpq_reason(str(error))
         if "FATAL" in reason and not any(word in reason for word in PASSING):

@@ -21,14 +21,17 @@ class Library:
         self.root = root
         self.files: dict[Path, tuple[int, int]] = {}
 
-    def refresh(self) -> None:
-        """Import all of it anew if a file was changed, added or removed; what fails to import is left to the jobs."""
+    def refresh(self) -> bool:
+        """Import all of it anew if a file was changed, added or removed, and return whether one was.
+
+        What fails to import is left to the jobs.
+        """
         files = {}
         for path in sorted(self.root.glob("lib/**/*.py")):
             with contextlib.suppress(OSError):  # an editor is just replacing it
                 files[path] = (path.stat().st_mtime_ns, path.stat().st_size)
         if files == self.files:
-            return
+            return False
         if self.files:
             log.info("lib/ has changed: importing it anew")
         for path, stamp in files.items():
@@ -45,6 +48,7 @@ class Library:
         gc.unfreeze()
         gc.collect()
         gc.freeze()
+        return True
 
     def load(self, name: str) -> None:
         try:

@@ -4,6 +4,7 @@
 #
 # - pandas and lib/ are imported before the fork, so that a job begins within milliseconds. Before each job lib/ is looked
 #   at: what was edited is imported anew, and nobody restarts anything.
+# - An idle worker has forked the next job's process already, which has logged in at PostgreSQL and Redis (prefork.py).
 # - NAME is the place where the worker runs: its container (the default), or its number on the local stack. Whoever starts
 #   under a name knows that its predecessor there is dead, and hands on the job that died with it.
 # - Times are short: the job of a worker that is dead and has no successor begins again within 100 s.
@@ -26,11 +27,13 @@ from rq.exceptions import DeserializationError
 from rq.intermediate_queue import IntermediateQueue
 from rq.scheduler import RQScheduler
 
-from dsproj.kernel import allowed, family, memory, stories
+from dsproj.kernel import allowed, connection, family, memory, stories
 from dsproj.kernel.library import Library
+from dsproj.kernel.prefork import Prefork
 from dsproj.kernel.serializer import PickleWriter, Serializer, is_pickle
 from dsproj.settings import PROJECT
 
+IDLE_AFTER = 0.05  # seconds without a job; while jobs follow one another, a fork ahead of time would only be in their way
 RESULT_LIMIT = 16 * 2**20  # characters of JSON; results stay in Redis, so in memory, for hours
 
 # The heartbeat of a job is valid for 60 s more than the monitoring interval; an idle worker wakes up 15 s before its own
@@ -94,6 +97,7 @@ class ProjectWorker(Worker):
     story = ""  # of a job's process that was killed
     killed_before = 0
     max_connection_wait_time = 2.0  # seconds from one try to the next while Redis is away
+    next_horse: Prefork | None = None  # RQ calls the process of a job a work horse
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -108,6 +112,34 @@ class ProjectWorker(Worker):
         with contextlib.suppress(psycopg2.Error):
             psycopg2.connect("", connect_timeout=2).close()
         self.library.refresh()
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: Any = None) -> tuple[job.Job, Queue] | None:
+        if self.next_horse is None:
+            if found := super().dequeue_job_and_maintain_ttl(timeout, IDLE_AFTER):
+                return found
+            self.library.refresh()
+            self.next_horse = Prefork(self.prepare_horse, self.run_horse)
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def prepare_horse(self) -> None:
+        self.setup_work_horse_signals()
+        with contextlib.suppress(psycopg2.Error, redis.RedisError):
+            self.connection.ping()
+            connection.connect_once()
+
+    def run_horse(self, job_id: str, execution_id: str) -> None:
+        os.environ |= {"RQ_WORKER_ID": self.name, "RQ_JOB_ID": job_id}
+        found = self.job_class.fetch(job_id, connection=self.connection, serializer=self.serializer)
+        found.redis_server_version = self.get_redis_server_version()
+        self.execution = executions.Execution.fetch(execution_id, job_id, self.connection)
+        self.main_work_horse(found, self.queues[0])
+
+    def fork_work_horse(self, job: job.Job, queue: Queue) -> None:
+        ready, self.next_horse = self.next_horse, None
+        if ready and self.execution and ready.tell(job.id, self.execution.id):
+            self._horse_pid = ready.pid
+        else:
+            super().fork_work_horse(job, queue)
 
     def should_run_maintenance_tasks(self) -> bool:
         last, now = self.last_cleaned_at, utils.now()
@@ -131,7 +163,9 @@ class ProjectWorker(Worker):
     def execute_job(self, job: job.Job, queue: Queue) -> None:
         if not PROJECT.is_dir():  # the job goes back to the queue, see requeue_dequeued
             sys.exit("The project's folder was moved: starting afresh where it is now")
-        self.library.refresh()
+        if self.library.refresh() and self.next_horse:
+            self.next_horse.end()
+            self.next_horse = None
         mine, self.killed_before = family.children(), memory.kills()
         try:
             super().execute_job(job, queue)
