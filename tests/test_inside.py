@@ -133,7 +133,8 @@ def test_no_password_in_a_process_list_at_any_health_check(project):
 
 
 @pytest.mark.parametrize(
-    "name", ["postgres", "copy_binary", "jobs", "cache", "memory", "mongo", "cell_to_lib", "sql_magic", "literature"]
+    "name",
+    ["postgres", "copy_binary", "jobs", "cache", "memory", "models", "mongo", "cell_to_lib", "sql_magic", "literature"],
 )
 def test_inside_a_project(project, name):
     printed = project.run("python", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", f"inside/test_{name}.py")

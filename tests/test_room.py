@@ -33,7 +33,7 @@ ALLOWED = {
         {COMMON, "database", "kernel"},
         set(
             "IPython bson charset_normalizer duckdb jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy pandas psycopg2 pyarrow "
-            "pymongo pyreadstat python_calamine redis rq rq_dashboard threadpoolctl tqdm".split()
+            "pymongo pyreadstat python_calamine redis rq rq_dashboard skops threadpoolctl tqdm".split()
         ),
     ),
     "local": (
