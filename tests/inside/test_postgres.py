@@ -61,9 +61,11 @@ def test_a_forked_child_gets_a_connection_of_its_own():
     cur.execute("SELECT 1")  # the parent's still works
 
 
-def test_a_wrong_password_is_said_at_once(monkeypatch):
+@pytest.mark.parametrize("password", ["wrong", ""])
+def test_a_wrong_password_is_said_at_once(password, monkeypatch):
     monkeypatch.setattr(connection, "_connections", connection._Connections())
-    monkeypatch.setenv("PGPASSWORD", "wrong")
+    monkeypatch.setattr(connection, "WAIT_SECONDS", 0)
+    monkeypatch.setenv("PGPASSWORD", password)
     with pytest.raises(Unavailable, match="refused the connection"):
         connect_to_postgres()
 

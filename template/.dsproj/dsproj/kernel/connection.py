@@ -18,7 +18,8 @@ from psycopg2 import extensions, extras, sql
 from dsproj.kernel.where import LOGS, Unavailable, libpq_reason, postgres
 
 WAIT_SECONDS = 30  # how long a server that is still starting is waited for
-# libpq gives no error code for a refused connection. "FATAL" means that a server answered: only these pass by themselves.
+# libpq gives no error code for a refused connection. These mean that a server answered: only those of PASSING pass by themselves.
+ANSWERS = ("FATAL", "no password supplied")
 FULL = ("too many clients", "connection slots")
 PASSING = ("starting up", "shutting down", "recovery", *FULL)
 FREE = "shut down kernels that you do not use: JupyterLab, at the left edge, Running Terminals and Kernels"
@@ -169,7 +170,7 @@ def _connect() -> extensions.connection:
             return _new(address)
         except psycopg2.OperationalError as error:
             reason = libpq_reason(str(error))
-        if "FATAL" in reason and not any(word in reason for word in PASSING):
+        if any(word in reason for word in ANSWERS) and not any(word in reason for word in PASSING):
             raise Unavailable(f"PostgreSQL at {place} refused the connection: {reason}")
         if time.monotonic() + pause > deadline:
             if any(word in reason for word in FULL):
