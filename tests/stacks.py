@@ -165,7 +165,7 @@ class LocalStack(Stack):
 
     def rows(self):
         # A note on what stands in for MongoDB may follow the table.
-        listed = [line.split() for line in self.stack("ps").splitlines() if line.startswith("this_")]
+        listed = [line.split() for line in self.stack("ps").splitlines() if line[:1].islower()]
         listed = [fields for fields in listed if len(fields) >= 2 and fields[-1].isalpha()]
         return {fields[0]: fields for fields in listed}
 

@@ -5,12 +5,13 @@ DSPROJ_DRILL=5 kills each victim five times, at random moments; the default is o
 
 import os
 import random
+import re
 import signal
 import subprocess
 import time
 
 import pytest
-from conftest import command, wait_for
+from conftest import ROOT, command, free_port, wait_for
 from stacks import BOTH, SERVICES, stack_of
 
 ROUNDS = int(os.environ.get("DSPROJ_DRILL", "1"))
@@ -114,3 +115,48 @@ def test_drill(project, what):
             f"{project.kind}: {what} killed: {took:.1f} s, {standstill:.1f} s at a standstill, at rest after {rest:.1f} s"
         )
         assert standstill < 100, "the job of a killed worker begins again within 100 s"
+
+
+COUNTS = "SELECT count(*), count(DISTINCT id), coalesce(sum((data ->> 'square')::bigint), 0) FROM events"
+EVENTS = 1000
+
+
+def test_a_collector_that_is_killed_again_and_again_loses_and_doubles_nothing(project):
+    """The code of docs/collectors.md, on a feed that the project serves itself, which repeats some events after a break."""
+    page = (ROOT / "docs/collectors.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    port = free_port(23000) if project.kind == "local" else 8070
+    host = "127.0.0.1" if project.kind == "local" else "feed"
+    place = project.path / "lib"
+    feed = (
+        (ROOT / "tests/feed.py").read_text().replace("PORT, TOTAL, REPEATED = 8070", f"PORT, TOTAL, REPEATED = {port}")
+    )
+    (place / "feed.py").write_text(feed)
+    (place / "collect.py").write_text(re.sub(r'FEED = ".*"', f'FEED = "http://{host}:{port}/"', code))
+    project.make("service", "NAME=feed", f"FUNCTION=lib.feed.{'serve_here' if project.kind == 'local' else 'serve'}")
+    said = project.make("service", "NAME=collector", "FUNCTION=lib.collect.run")
+    assert "collector      runs lib.collect.run; its log: make logs S=collector" in said
+    assert project.states() == dict.fromkeys([*SERVICES, "feed", "collector"], "healthy")
+    stored = 0
+    for number in range(10 if project.kind == "local" or "DSPROJ_DRILL" in os.environ else 4):
+        if number == 6:  # Docker waits twice as long after each death, until one has lived for ten seconds
+            time.sleep(10 if project.kind == "docker" else 0)
+        (pid,) = wait_for(lambda: project.host_process_id("collector"), 90, "its next start")
+        time.sleep(random.uniform(0.1, 1.2))
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda pid=pid: project.host_process_id("collector") not in ([], [pid]), 90, "its next start")
+        before, stored = stored, int(project.sql(COUNTS).split("|")[0])
+        assert stored >= before
+    squares = sum(number**2 for number in range(1, EVENTS + 1))
+    wait_for(lambda: project.sql(COUNTS).startswith(f"{EVENTS}|"), 90, "the last event")
+    assert project.sql(COUNTS) == f"{EVENTS}|{EVENTS}|{squares}"
+    assert project.sql("SELECT last_id FROM cursors") == str(EVENTS)
+
+    project.make("down")
+    assert project.states() == {}
+    assert "collector      healthy" in project.make("up")
+    assert project.states() == dict.fromkeys([*SERVICES, "feed", "collector"], "healthy")
+    for name in ("collector", "feed"):
+        project.make("service", f"DROP={name}")
+    assert project.states() == dict.fromkeys(SERVICES, "healthy") and project.sql(COUNTS).startswith(f"{EVENTS}|")
+    assert project.git("status", "--porcelain", "config") == ""

@@ -317,6 +317,80 @@ def test_a_notebook_shows_bars_in_its_own_colours_and_the_users_line(project):
     assert failed.startswith(f"{first}1 of 2 items failed: 0||The first, 0:|Traceback (most recent call last):|  File ")
 
 
+ODD = """
+import os
+import time
+
+def run(seconds=3600):
+    print("began", flush=True)
+    time.sleep(seconds)
+
+async def quietly():
+    run()
+
+def needs(url):
+    pass
+
+def returns():
+    return 1
+
+def fails():
+    return {}["no such key"]
+"""
+
+
+REFUSED = [
+    (
+        "NAME=odd FUNCTION=lib.odd.rnu",
+        "lib/odd.py has no function rnu; it has: run, quietly, needs, returns, fails",
+    ),
+    ("NAME=odd FUNCTION=lib.od.run", "lib.od.run: there is no lib/od.py"),
+    ("NAME=odd FUNCTION=lib.broken.run", "No module named 'no_such_module'"),
+    ("NAME=odd FUNCTION=lib.odd.os.system", "there is no lib/odd/os.py"),
+    ("NAME=odd FUNCTION=os.system", "FUNCTION=os.system: a function of lib/ is meant"),
+    ("NAME=odd FUNCTION=lib.odd.needs", "lib.odd.needs needs arguments (url)"),
+    ("NAME=odd", "There is no service odd; to add it, which function of lib/?"),
+    ("NAME=this_odd FUNCTION=lib.odd.run", "NAME=this_odd is no name for a service"),
+    ("NAME=Odd FUNCTION=lib.odd.run", "NAME=Odd is no name for a service"),
+    ("DROP=odd", "There is no service odd; there are: none"),
+]
+
+
+def test_a_service_of_ones_own_that_cannot_be_is_said_in_a_line(project):
+    place = project.path / "lib" / "odd.py"
+    place.write_text(ODD)
+    (project.path / "lib" / "broken.py").write_text("import no_such_module\n")
+    for words, what in REFUSED if project.kind == "local" else REFUSED[:2]:
+        said = project.refused("service", *words.split())
+        assert what in said and len(said.splitlines()) <= 4, said  # the last is of make
+    assert project.git("status", "--porcelain", "config") == ""
+
+    for function, line in [
+        ("returns", "it returned, where a service goes on until it is stopped"),
+        ("fails", """line 19, in fails: return {}["no such key"]: KeyError: 'no such key'"""),
+    ]:
+        said = project.refused("service", f"NAME={function}", f"FUNCTION=lib.odd.{function}")
+        assert line in said and f"make logs S={function}" in said, said
+    ps = wait_for(
+        lambda: (said := project.make("ps")).count("unhealthy: ended after") == 2 and said, 60, "two that fail"
+    )
+    assert "KeyError" in ps and "fails" in project.make("service")
+    assert "KeyError: 'no such key'" in project.log("fails")
+    said = project.refused("up")
+    assert "does not run" in said and "token=" in said, "all else runs, and is said"
+    assert "fails runs lib.odd.fails already" in project.refused("service", "NAME=fails", "FUNCTION=lib.odd.run")
+    place.write_text(ODD.replace('{}["no such key"]', "run()"))
+    assert "runs lib.odd.fails" in project.make("service", "NAME=fails")
+    names = ["returns", "fails"]
+    if project.kind == "local":
+        names.append("quiet-one_2")
+        assert "runs lib.odd.quietly" in project.make("service", "NAME=quiet-one_2", "FUNCTION=lib.odd.quietly")
+        assert project.states()["quiet-one_2"] == "healthy"
+    for name in names:
+        project.make("service", f"NAME={name}", "DROP=1")
+    assert "fails" not in project.states() and "no service of your own" in project.make("service")
+
+
 def test_what_a_job_started_ends_with_the_stack(project):
     if project.kind != "local":
         pytest.skip("a container's processes end with it")

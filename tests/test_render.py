@@ -41,7 +41,7 @@ FILES = {
     ".copier-answers.yml", ".dockerignore", ".env.example", ".gitattributes", ".gitignore",
     ".devcontainer/devcontainer.json", ".vscode/extensions.json", ".vscode/settings.json",
     ".pre-commit-config.yaml", "Makefile", "README.md", "docker-compose.yml", "pyproject.toml",
-    "config/jupyter.env.example", "data/README.md",
+    "config/jupyter.env.example", "config/services.json", "data/README.md",
     "docker/jupyter/Dockerfile", "docker/jupyter/requirements.txt",
     "docker/postgres/Dockerfile", "docker/postgres/datasets/README.md", "docker/postgres/get_data.sh",
     "docker/postgres/get_table.sh",

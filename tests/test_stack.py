@@ -352,7 +352,7 @@ def test_down_and_up_keep_the_data(project, expected_rows):
 
 def test_make_targets(project):
     listed = project.make()
-    targets = "help up down ps stats logs url psql shell exec seed dataset notebook run report scale test check update backup restore upgrade-postgres destroy".split()
+    targets = "help up down ps stats logs url psql shell exec seed dataset notebook run report scale service test check update backup restore upgrade-postgres destroy".split()
     assert [line.split()[1] for line in listed.splitlines()] == targets
     assert "this_worker" in project.make("ps")
     assert "README.md?token=" in project.make("url")

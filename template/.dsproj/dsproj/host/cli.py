@@ -90,6 +90,12 @@ def _dataset(report: Screen, given: Given) -> None:
     _host("datasets").dataset(_engine(made=True), report, **{name.lower(): given.get(name, "") for name in names})
 
 
+def _service(report: Screen, given: Given) -> None:
+    drop = given.get("DROP", "").strip()
+    words = (given.get("NAME", "").strip(), given.get("FUNCTION", "").strip(), "" if drop in NO else drop)
+    _host("services").service(_engine(made=True), report, *words)
+
+
 def _notebook(report: Screen, given: Given) -> None:
     from dsproj import journal
 
@@ -180,6 +186,10 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
     ),
     "report": ("all results as pages: reports/index.html", lambda report, given: _notebooks(report, given, "report")),
     "scale": ("run N workers: make scale N=4", _scale),
+    "service": (
+        "a function of lib/ that runs on and on: make service NAME=collector FUNCTION=lib.collect.run; anew: NAME=…; withdraw: DROP=…",
+        _service,
+    ),
     "test": (
         "the project's tests, inside the running stack",
         _inside("python", "-m", "pytest", "tests", needed=STORES),

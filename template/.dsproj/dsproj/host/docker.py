@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from dsproj.errors import Problem
 from dsproj.host import docker_program as program
 from dsproj.host import first_env
+from dsproj.host import services as own
 from dsproj.host.engine import KEPT, SERVICES, Engine, State, free_of_lines
 from dsproj.host.ports import move, port_is_free
 from dsproj.report import LINES, Report, Stopwatch
@@ -37,6 +38,7 @@ class Docker(Engine):
     def check(self, fresh: bool = False) -> None:
         if problem := program.trouble():
             raise problem
+        own.make()
         program.refuse_other_owner()
         if fresh and (volumes := program.held("volume")):
             raise Problem(
@@ -50,6 +52,7 @@ class Docker(Engine):
         leaves_root = self._leave_root(report)
         if not services:
             self._wait_for_seed()
+            self._remove_forgotten()
         if wanted := [name for name in BUILT if name in (services or BUILT) and name not in self.is_built]:
             self.compose("--progress=plain", "build", *wanted, report=report, failed="an image could not be built")
             self.is_built.update(wanted)
@@ -66,6 +69,14 @@ class Docker(Engine):
         self._up(*alone, *services, report=report)
         if "this_postgres" not in services:
             self._wait(report, watch, *services)
+
+    def _remove_forgotten(self) -> None:
+        """Remove services of the user's own that are no longer listed: after a change of branch, say."""
+        for container in program.containers():
+            labels = container["Config"]["Labels"]
+            if "dsproj.function" in labels and labels["com.docker.compose.service"] not in own.known():
+                program.run("stop", container["Id"])
+                program.run("rm", "--force", container["Id"])
 
     def _leave_root(self, report: Report) -> bool:
         """Does another user go on with what root began? Then NB_UID of .env, and JupyterLab's settings, become theirs."""
@@ -102,7 +113,7 @@ class Docker(Engine):
 
     def states(self) -> list[State]:
         found = [self._state(container) for container in program.containers()]
-        known = [name for name in SERVICES if name != "this_mongo" or self.settings.mongo]
+        known = [name for name in SERVICES if name != "this_mongo" or self.settings.mongo] + list(own.known())
         missing = [State(name, name) for name in known if name not in {state.service for state in found}]
         order = {name: number for number, name in enumerate(SERVICES)}  # a service of the user's own comes last
         return sorted(found + missing, key=lambda state: (order.get(state.service, len(order)), state.name))
@@ -134,6 +145,20 @@ class Docker(Engine):
         watch = Stopwatch()
         self.compose("--progress=plain", "up", "--detach", "--no-recreate", "this_worker", report=report)
         self._wait(report, watch)
+
+    # --- services of the user's own
+
+    def renew(self, service: str, report: Report) -> None:
+        anew = ["--detach", "--force-recreate"]  # with --no-deps, Compose would take it for another at the next `up`
+        self.compose("--progress=plain", "up", *anew, service, report=report, failed=f"{service} does not start")
+
+    def withdraw(self, service: str) -> None:
+        self.compose("rm", "--stop", "--force", service)
+
+    def others(self) -> list[str]:
+        return [
+            name for name in program.run("compose", "config", "--services").stdout.split() if name not in own.known()
+        ]
 
     # --- data
 
@@ -257,7 +282,8 @@ class Docker(Engine):
         raise Problem(f"{state.service} {what}; its log: make logs S={state.service}", "make up", log)
 
     def _states(self, services: tuple[str, ...]) -> list[State]:
-        return [state for state in self.states() if not services or state.service in services]
+        wanted = [state for state in self.states() if not services or state.service in services]
+        return [state for state in wanted if state.service not in own.known()]  # those are for services.wait
 
     def _wait(self, report: Report, watch: Stopwatch, *services: str) -> None:
         """Wait until some services, or all, are healthy, and say it of each."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from dsproj.errors import Problem
+from dsproj.host import services
 from dsproj.report import LINES, Report, relay
 from dsproj.settings import PROJECT, Settings
 
@@ -39,7 +40,9 @@ class State:
 
 
 def memory_variable(service: str) -> str:
-    """The variable of .env that says how much memory a service may have; "" for a service of the user's own."""
+    """The variable of .env that says how much memory a service may have; "" for one that the user has defined in Compose."""
+    if service in services.known():
+        return "WORKER_MEMORY"
     return f"{service.removeprefix('this_').upper()}_MEMORY" if service in SERVICES else ""
 
 
@@ -89,6 +92,20 @@ class Engine(ABC):
     @abstractmethod
     def scale(self, workers: int, report: Report) -> None:
         """Run that many workers, now and after the next start."""
+
+    # --- services of the user's own, see services.py
+
+    @abstractmethod
+    def renew(self, service: str, report: Report) -> None:
+        """Start a service of the user's own, anew where it runs; without waiting for it."""
+
+    @abstractmethod
+    def withdraw(self, service: str) -> None:
+        """Stop such a service, and remove it."""
+
+    def others(self) -> list[str]:
+        """The names of services that this engine has beside."""
+        return []
 
     # --- data
 

@@ -148,6 +148,16 @@ class Local(Engine):
         except OSError as error:
             raise of_system(error) from None
 
+    # --- services of the user's own
+
+    def renew(self, service: str, report: Report) -> None:
+        with self._alone(report):
+            self._inside("renew", service, report=report)
+
+    def withdraw(self, service: str) -> None:
+        with self._alone(Report()):
+            self._inside("withdraw", service)
+
     # --- data
 
     def holds(self) -> list[str]:

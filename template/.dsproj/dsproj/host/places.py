@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from dsproj.errors import Problem
 from dsproj.files import private_folder
+from dsproj.host import services as own
 from dsproj.host.engine import SERVICES, memory_variable
 from dsproj.settings import PROJECT, Settings, start_command
 
@@ -75,7 +76,7 @@ def make_folders() -> None:
 
 def process_names(settings: Settings, service: str = "") -> list[str]:
     """The processes of a service, of all for "": as many workers as .env says. Problem for a service that is none."""
-    services = [name for name in SERVICES if name != "this_mongo" or settings.mongo]
+    services = [name for name in SERVICES if name != "this_mongo" or settings.mongo] + list(own.known())
     workers = [f"this_worker_{number}" for number in range(1, settings.workers + 1)]
     if service in workers:
         return [service]
@@ -90,12 +91,13 @@ def listed(settings: Settings, running: Collection[str] = ()) -> list[str]:
     names = {*process_names(settings), *running}
     if not any(name.startswith("this_worker") for name in names):
         names.add("this_worker")
-    return sorted(names, key=lambda name: (SERVICES.index(service_of(name)), len(name), name))
+    order = {name: number for number, name in enumerate(SERVICES)}
+    return sorted(names, key=lambda name: (order.get(service_of(name), len(order)), len(name), name))
 
 
 def service_of(process: str) -> str:
     """The service that a process belongs to: this_worker for this_worker_1."""
-    return re.sub(r"_\d+$", "", process)
+    return re.sub(r"^(this_worker)_\d+$", r"\1", process)
 
 
 def ports(settings: Settings) -> dict[str, int]:

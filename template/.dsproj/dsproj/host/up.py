@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dsproj.errors import Problem
-from dsproj.host import datasets, first_env
+from dsproj.host import datasets, first_env, services
 from dsproj.host.engine import Engine, chosen
 from dsproj.host.places import check_folder
 from dsproj.report import Report
@@ -12,7 +12,8 @@ WITHOUT = "All else runs. To do without a data set that does not load: make data
 
 
 def up(report: Report, made: first_env.Made | None = None) -> tuple[Engine, Problem | None]:
-    """Start everything, load what is not loaded, and return when all of it is healthy; (the engine, what is not loaded).
+    """Start everything, load what is not loaded, and return when all of it is healthy; (the engine, what is not loaded,
+    or which service of the user's own does not run).
 
     `made` says what was done about .env, where that has happened already. The seed goes before the other services: it says
     what is wrong with a data file, where they would only wait for a healthy database. They start all the same.
@@ -36,4 +37,4 @@ def up(report: Report, made: first_env.Made | None = None) -> tuple[Engine, Prob
         engine.start(*others, report=report)
         return engine, Problem(f"{problem.what}\n{WITHOUT}", problem.cure, problem.log)
     engine.start(report=report)
-    return engine, None
+    return engine, services.wait(engine, report)

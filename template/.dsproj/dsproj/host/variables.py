@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from dsproj.files import private_folder
-from dsproj.host.places import JUPYTER, STATE, VENV
+from dsproj.host.places import JUPYTER, RUN, STATE, VENV
 from dsproj.settings import PROJECT, ROOM, Settings, addresses, read
 
 # Variables of the calling shell that would lead a program past this project's servers or settings.
@@ -56,5 +56,6 @@ def for_work(settings: Settings) -> dict[str, str]:
         **read(PROJECT / "config" / "jupyter.env"),
         **for_stores(settings),
         "PYTHONSTARTUP": str(ROOM / "jupyter" / "startup.py"),
+        "DSPROJ_SERVICES": str(RUN),  # where services of the user's own note how they are
         **{name: str(JUPYTER / folder) for name, folder in folders.items()},
     }

@@ -2,22 +2,27 @@
 
 # One place for both engines: the local stack calls the functions, Compose's health checks the command
 #
-#     python3 -m dsproj.kernel.health jupyter | worker | monitor
+#     python3 -m dsproj.kernel.health jupyter | worker | monitor | service NAME
 #
 # which exits with 0, or with 1 and the reason. It runs every few seconds in each container: what a check does not need is
 # not imported.
 
 import base64
+import json
 import os
 import socket
 import sys
+import time
 import urllib.error
 import urllib.request
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 OVERDUE = 75  # seconds; a worker's heartbeat is due every 15 s
+STEADY = 2  # seconds after which a function that is a service counts as one that runs
+STARTING = "starting"
 
 
 def postgres(dsn: str = "", timeout: int = 3) -> str | None:
@@ -88,6 +93,22 @@ def jupyter(address: str, token: str) -> str | None:
     return _page(f"{address}/api/status", f"token {token}")
 
 
+def noted(name: str, folder: str = "") -> Path:
+    """Where a service of the user's own notes how it is; the local stack names the folder, a container has its own."""
+    return Path(folder or os.environ.get("DSPROJ_SERVICES", "/tmp")) / f"{name}.json"
+
+
+def service(name: str, folder: str = "") -> str | None:
+    """Does the function run that is this service, see service.py?"""
+    try:
+        state = json.loads(noted(name, folder).read_text(encoding="utf-8"))
+    except OSError:
+        return STARTING
+    if state["ended"]:
+        return f"ended {state['ended']}"
+    return None if time.time() - state["since"] > STEADY else STARTING
+
+
 def _page(address: str, authorization: str) -> str | None:
     """None when a page of this machine comes with status 200; never through a proxy."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -103,14 +124,16 @@ def _page(address: str, authorization: str) -> str | None:
     return None
 
 
-def container(name: str) -> str | None:
+def container(name: str, *of: str) -> str | None:
     """The check of a container, as docker-compose.yml sets it up."""
     if name == "jupyter":
         return jupyter("http://127.0.0.1:8888", os.environ["JUPYTER_TOKEN"])
     if name == "monitor":
         return monitor("http://127.0.0.1:9181", os.environ["RQ_DASHBOARD_PASSWORD"])
+    if name == "service":
+        return service(*of)
     return worker(os.environ["REDIS_URL"], hostname=socket.gethostname())
 
 
-if __name__ == "__main__" and (wrong := container(sys.argv[1])):
+if __name__ == "__main__" and (wrong := container(*sys.argv[1:])):
     sys.exit(f"unhealthy: {wrong}")

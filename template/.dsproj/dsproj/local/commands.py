@@ -14,6 +14,7 @@ import psutil
 from dsproj.errors import Problem
 from dsproj.files import replace_text
 from dsproj.host import places
+from dsproj.host import services as own
 from dsproj.host.local import ROOM_TO_START, full_disk, of_system
 from dsproj.host.ports import move, port_is_free
 from dsproj.local import health, postgres, processes, supervision
@@ -49,6 +50,19 @@ def down(report: Report) -> bool:
     stopped = supervision.stop_all(report)
     processes.end_leftovers(report, known)
     return stopped
+
+
+def renew(report: Report, name: str) -> None:
+    """Start a service of the user's own, anew where it runs."""
+    supervision.configure_again()
+    supervision.stop(name)
+    (places.RUN / f"{name}.json").unlink(missing_ok=True)  # what it has noted of itself
+    supervision.start(name)
+
+
+def withdraw(report: Report, name: str) -> None:
+    """Stop a service of the user's own."""
+    supervision.stop(name)
 
 
 def running(report: Report) -> list[str]:
@@ -101,7 +115,7 @@ def bring_up(names: list[str], settings: Settings, report: Report, empty: bool) 
             supervision.stop(name)
         supervision.start(name)
     os.environ.update(addresses(settings))
-    watch, waiting = Stopwatch(), list(names)
+    watch, waiting = Stopwatch(), [name for name in names if name not in own.known()]  # those are for services.wait
     while waiting:
         known = supervision.processes()
         for name in list(waiting):
@@ -141,6 +155,7 @@ def ensure_supervisord(settings: Settings, report: Report) -> None:
     settle_ports(settings, report)
     if supervision.answers():
         if noted.exists() and noted.read_text() == fingerprint():
+            supervision.configure_again()
             return
         not_from_inside()
         report.done("settings", "changed since the start; restarting")
@@ -184,7 +199,7 @@ def settle_ports(settings: Settings, report: Report) -> dict[str, int]:
 def main(report: Report, command: str, *words: str) -> Any:
     """What the command returns. Raises Problem, for whatever goes wrong."""
     try:
-        commands: tuple[Callable[..., Any], ...] = (up, down, running, leftovers, states, usage)
+        commands: tuple[Callable[..., Any], ...] = (up, down, renew, withdraw, running, leftovers, states, usage)
         return {each.__name__: each for each in commands}[command](report, *words)
     except supervision.REFUSALS as error:
         what = f"supervisord answers with an error ({error}); start afresh"

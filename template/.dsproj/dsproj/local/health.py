@@ -3,7 +3,7 @@
 from typing import Any
 
 from dsproj.database import health as data
-from dsproj.host.places import service_of
+from dsproj.host.places import RUN, service_of
 from dsproj.kernel import health
 from dsproj.settings import Settings, addresses
 
@@ -41,5 +41,7 @@ def wrong(name: str, settings: Settings, process: Process | None, empty: bool = 
             return health.worker(server["REDIS_URL"], pid=process["pid"])
         case "this_monitor":
             return health.monitor(f"{here}:{settings.port('MONITOR_PORT')}", settings["MONITOR_PASSWORD"])
-        case _:
+        case "this_jupyter":
             return health.jupyter(f"{here}:{settings.port('JUPYTER_PORT')}", settings["JUPYTER_TOKEN"])
+        case own:
+            return health.service(own, str(RUN))

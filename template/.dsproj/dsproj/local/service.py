@@ -14,11 +14,12 @@ from pathlib import Path
 
 from dsproj.database import password
 from dsproj.errors import Problem
+from dsproj.host import services as own
 from dsproj.host.places import MARKER, MONGO, PYTHON, REDIS, RUN, data_limit, marker, memory, service_of
 from dsproj.host.variables import for_stores, for_work, inherited
 from dsproj.kernel import health
 from dsproj.local import postgres, processes
-from dsproj.settings import PROJECT, Settings
+from dsproj.settings import PROJECT, Settings, addresses
 
 Server = tuple[list[str], dict[str, str], Path]  # command line, variables, working folder
 
@@ -87,10 +88,7 @@ def this_monitor(settings: Settings, name: str) -> Server:
     url = variables["REDIS_URL"]
     variables |= {"RQ_DASHBOARD_USERNAME": "dsproj", "RQ_DASHBOARD_PASSWORD": settings["MONITOR_PASSWORD"]}
     variables |= {"RQ_DASHBOARD_REDIS_URL": url, "RQ_DASHBOARD_JSON": "1"}
-    if health.redis(url):
-        print("waiting for this_redis", flush=True)
-    while health.redis(url):
-        time.sleep(0.1)
+    wait_for("this_redis", lambda: health.redis(url))
     options = ["--bind", "127.0.0.1", "--port", str(settings.port("MONITOR_PORT"))]
     return [str(PYTHON), "-m", "dsproj.kernel.monitor", *options], variables, PROJECT
 
@@ -103,6 +101,23 @@ def this_jupyter(settings: Settings, name: str) -> Server:
     return [str(PYTHON), "-c", JUPYTERLAB, *always, *own], {**for_work(settings), **variables}, PROJECT
 
 
+def of_user(settings: Settings, name: str) -> Server:
+    variables = for_work(settings)
+    health.noted(name, str(RUN)).unlink(missing_ok=True)  # what a killed predecessor has noted
+    os.environ.update(addresses(settings))
+    wait_for("this_postgres", health.postgres)
+    wait_for("this_redis", lambda: health.redis(variables["REDIS_URL"]))
+    return [str(PYTHON), "-m", own.MODULE, "run", own.known()[name], name], variables, PROJECT
+
+
+def wait_for(store: str, wrong: Callable[[], str | None]) -> None:
+    """Wait until a store answers."""
+    if wrong():
+        print(f"waiting for {store}", flush=True)
+    while wrong():
+        time.sleep(0.1)
+
+
 ALL = this_postgres, this_redis, this_mongo, this_worker, this_monitor, this_jupyter
 SERVICES: dict[str, Callable[[Settings, str], Server]] = {server.__name__: server for server in ALL}
 
@@ -111,7 +126,7 @@ def main(name: str) -> None:
     """Become the process of that name: a service, for workers with a number."""
     processes.end([process for process, owner in processes.leftovers().items() if owner == name], patience=3)
     settings, service = Settings(), service_of(name)
-    command, variables, folder = SERVICES[service](settings, name)
+    command, variables, folder = SERVICES.get(service, of_user)(settings, name)
     if service != "this_redis" and sys.platform == "linux":  # that has its own, and dies of any other
         # For each of its processes, such as jobs and kernels. What would go beyond it is refused: a MemoryError, and nobody
         # is killed. Control groups, which would hold all of a service, are root's to give.

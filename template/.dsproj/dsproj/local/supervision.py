@@ -14,14 +14,33 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from dsproj.errors import Problem
+from dsproj.files import replace_text
+from dsproj.host import services
 from dsproj.host.engine import STORES
 from dsproj.host.places import MARKER, PYTHON, RUN, marker
 from dsproj.host.variables import inherited
 from dsproj.report import Report
+from dsproj.settings import PROJECT
 
 SOCKET = "supervisor.sock"
 GUARD = "guard"  # no service: see guard.py
+CONFIGURATION = RUN / "supervisord.conf"
 REFUSALS = (http.client.HTTPException, xmlrpc.client.Error)
+
+# A service of the user's own, after those of local/supervisord.conf.
+PROGRAM = """
+[program:{name}]
+command = ../venv/bin/python -m dsproj.local.service %(program_name)s
+autostart = false
+autorestart = true
+startretries = 20
+priority = 40
+stopwaitsecs = 60
+redirect_stderr = true
+stdout_logfile = ../logs/%(program_name)s.log
+stdout_logfile_maxbytes = 5MB
+stdout_logfile_backups = 2
+"""
 
 
 def ask(method: str, *words: Any, timeout: float = 10) -> Any:
@@ -51,8 +70,30 @@ def processes() -> dict[str, dict[str, Any]]:
     return {entry["name"]: entry for entry in used if entry["name"] != GUARD}
 
 
+def configure() -> bool:
+    """Write what supervisord reads: local/supervisord.conf, and the services of the user's own. Was it another before?"""
+    programs = [PROGRAM.format(name=name) for name in services.known()]
+    text = "".join([(PROJECT / "local" / "supervisord.conf").read_text(encoding="utf-8"), *programs])
+    if CONFIGURATION.exists() and CONFIGURATION.read_text(encoding="utf-8") == text:
+        return False
+    replace_text(CONFIGURATION, text)
+    return True
+
+
+def configure_again() -> None:
+    """Have the supervisord that runs know the services of the user's own as they are listed now; all else runs on."""
+    if configure():
+        ((added, changed, removed),) = ask("reloadConfig")
+        for name in [*changed, *removed]:
+            stop(name)
+            ask("removeProcessGroup", name)
+        for name in [*added, *changed]:
+            ask("addProcessGroup", name)
+
+
 def start_supervisord() -> None:
     """Start it as a daemon and wait until it answers."""
+    configure()
     (RUN / SOCKET).unlink(missing_ok=True)
     # By a short path to .local/run: that of a socket may have 104 bytes at most.
     place = None if len(tempfile.gettempdir()) < 50 else "/tmp"
@@ -61,7 +102,7 @@ def start_supervisord() -> None:
         variables = inherited() | {MARKER: marker(), "DSPROJ_SERVICE": "supervisord", "DSPROJ_RUN": f"{short}/run"}
         # For service.py. Relative to .local/run, as all in supervisord.conf: the project may be moved meanwhile.
         variables["PYTHONPATH"] = "../../.dsproj"
-        command = [str(PYTHON), "-m", "supervisor.supervisord", "--configuration", "../../local/supervisord.conf"]
+        command = [str(PYTHON), "-m", "supervisor.supervisord", "--configuration", CONFIGURATION.name]
         done = subprocess.run(command, cwd=RUN, env=variables, capture_output=True, text=True, start_new_session=True)
         if done.returncode == 0:
             for _ in range(100):
