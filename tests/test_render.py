@@ -70,7 +70,7 @@ OF_LIB = {
 OF_ROOM = {
     "dsproj.kernel.redis_client": {"connect_to_redis"},
     "dsproj.kernel.connection": {"connect_to_postgres", "identifier", "transaction"},
-    "dsproj.kernel": {"frames_arrow", "frames_read", "frames_write"},
+    "dsproj.kernel": {"frames_read", "frames_write", "redis_values", "values"},
     "dsproj.kernel.jobs": {"enqueue_each", "enqueue_ranges", "queue"},
     "dsproj.kernel.memory": {"limit", "peak"},
     "dsproj.kernel.models": {"list_models", "load", "save"},

@@ -1,4 +1,7 @@
+import io
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
@@ -7,9 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import redis
-from dsproj.kernel import redis_client
+from dsproj.kernel import redis_client, values
 from dsproj.kernel.where import Unavailable
-from lib import cache
 from lib.cache import connect_to_redis, get, put
 from lib.jobs import queue
 
@@ -25,6 +27,108 @@ def key():
 def test_json_values(key, value):
     put(key, value)
     assert get(key) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"n": np.int64(3), "share": np.float32(0.5), "ok": np.bool_(True)}, {"n": 3, "share": 0.5, "ok": True}),
+        ([np.uint8(7), (np.float64(1.5), np.str_("a"))], [7, [1.5, "a"]]),
+        (np.int32(-1), -1),
+        ({np.int64(1): {2: np.int8(3)}}, {"1": {"2": 3}}),
+    ],
+)
+def test_numpys_scalars_are_json_values(key, value, expected):
+    put(key, value)
+    assert get(key) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"a": [1, {2}]}, r"a set, at ['a'][1],"),
+        ({"a": np.zeros(3)}, "a ndarray, at ['a'],"),
+        ([{"a": pd.Series([1])}], "a Series, at [0]['a'],"),
+        (1j, "a complex is none"),
+        ({"t": np.datetime64("2024-01-01")}, "a datetime64, at ['t'],"),
+        ({"b": {("x", 1): 1}}, "a tuple is a key at ['b']"),
+        (b"bytes", "a bytes is none"),
+        (np.array([{}]), "objects"),
+        (np.ma.masked_array([1, 2], [True, False]), "mask"),
+    ],
+)
+def test_what_cannot_be_stored_is_one_error_with_its_key_type_and_place(key, value, said):
+    with pytest.raises(TypeError) as failure:
+        put(key, value)
+    assert str(failure.value).startswith(f"put('{key}', …): ") and said in str(failure.value)
+    assert "\n" not in str(failure.value) and not connect_to_redis().exists(key)
+
+
+def test_a_count_of_redis_and_what_is_no_value(key):
+    client = connect_to_redis()
+    assert client.incr(key) == 1 and client.incr(key, 41) == 42 and get(key) == 42
+    client.set(key, b"\x80\x04K\x01.")  # a pickle
+    with pytest.raises(ValueError, match=f"^'{key}' holds something that put did not write$"):
+        get(key)
+    client.delete(key)
+    client.lpush(key, "a")
+    with pytest.raises(ValueError, match=f"^'{key}' holds something that put did not write$"):
+        get(key)
+    put(key, 1)
+    assert get(key) == 1, "the connection goes on"
+
+
+LONG = np.random.default_rng(0).random((300, 400))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        LONG,
+        np.asfortranarray(LONG),
+        LONG[::2, ::3],
+        LONG.T[5],
+        LONG[:, :, None],
+        LONG.astype(">f4"),
+        np.array(["a", "long text"] * 9000),
+        np.arange(20000).astype("datetime64[ms]"),
+        np.full(30000, np.nan),
+        np.zeros(20000, dtype=[("n", "i4"), ("x", "f8", 2)]),
+        np.zeros((0, 5)),
+        np.array(7.5),
+        np.zeros(30000, dtype=bool),
+        np.zeros(10**5, dtype=complex),
+    ],
+    ids=lambda array: f"{array.dtype}{array.shape}",
+)
+def test_long_arrays_come_back_as_they_were_and_can_be_written_to(key, array):
+    put(key, array)
+    back = get(key)
+    assert (back.dtype, back.shape) == (array.dtype, array.shape)
+    np.testing.assert_array_equal(back, array)
+    np.testing.assert_array_equal(np.load(io.BytesIO(connect_to_redis().get(key)), allow_pickle=False), array)
+    assert back.flags.writeable
+    if array.dtype == np.float64 and back.size:
+        back.reshape(-1)[-1] = 42
+        np.testing.assert_array_equal(get(key), array)
+
+
+def test_a_lost_connection_is_made_anew_while_a_long_value_is_read(key):
+    client = connect_to_redis()
+    put(key, LONG)
+    with redis.from_url(os.environ["REDIS_URL"]) as other:
+        for each in client.client_list():
+            other.client_kill_filter(_id=each["id"], skipme=True)
+    np.testing.assert_array_equal(get(key), LONG)
+
+
+def test_threads_read_long_values_at_one_time(key):
+    for number in range(4):
+        put(f"{key}_{number}", LONG + number)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda n: (get(f"{key}_{n % 4}") - LONG).mean().round(), range(40)))
+    assert found == [n % 4 for n in range(40)]
+    connect_to_redis().delete(*(f"{key}_{number}" for number in range(4)))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +175,7 @@ def test_what_cannot_be_stored_is_said(key, monkeypatch):
         put(key, {1, 2})
     with pytest.raises(TypeError, match="objects"):
         put(key, np.array([object()]))
-    monkeypatch.setattr(cache, "LIMIT", 1000)
+    monkeypatch.setattr(values, "LIMIT", 1000)
     with pytest.raises(ValueError, match="MB"):
         put(key, np.zeros(1000))
 

@@ -26,8 +26,8 @@ REFUSALS = (pa.ArrowException, TypeError, ValueError, OverflowError)
 Layout = dict[str, Any]
 
 
-def to_bytes(df: pd.DataFrame, check_size: Callable[[int], None]) -> bytes:
-    """The frame as bytes; `check_size` is asked before they are made. TypeError names the column that Arrow cannot keep."""
+def to_pieces(df: pd.DataFrame, check_size: Callable[[int], None]) -> list[Any]:
+    """The frame as bytes, in pieces; `check_size` is asked before. TypeError names the column that Arrow cannot keep."""
     if type(df) is not pd.DataFrame:
         raise TypeError(f"a {type(df).__name__} is more than a DataFrame: convert it first")
     tables: list[pa.Table] = []
@@ -36,16 +36,41 @@ def to_bytes(df: pd.DataFrame, check_size: Callable[[int], None]) -> bytes:
     layout |= {"rows": len(df), "axes": axes}
     tables[0] = tables[0].replace_schema_metadata({LAYOUT: json.dumps(layout)})
     check_size(sum(table.nbytes for table in tables))
-    with pa.BufferOutputStream() as sink:
+    sink = _Sink()
+    with pa.PythonFile(sink, mode="w") as file:
         for table in tables:
-            with pa.ipc.new_stream(sink, table.schema) as stream:
+            with pa.ipc.new_stream(file, table.schema) as stream:
                 stream.write_table(table)
-        return sink.getvalue().to_pybytes()
+    return sink.pieces
 
 
-def from_bytes(data: bytes) -> pd.DataFrame:
-    """The frame that to_bytes was given."""
-    reader, tables = pa.BufferReader(data), []
+class _Sink:
+    """A file that keeps what is written to it where it is."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.pieces: list[memoryview] = []
+        self.size = 0
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self.pieces.append(view)
+        self.size += len(view)
+        return len(view)
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def from_bytes(data: bytes | bytearray) -> pd.DataFrame:
+    """The frame that to_pieces was given. Where `data` may be written to, it becomes the frame's own memory."""
+    buffer, tables = pa.py_buffer(data), []
+    reader = pa.BufferReader(buffer)
     while reader.tell() < len(data):
         with pa.ipc.open_stream(reader) as stream:
             tables.append(stream.read_all())
@@ -144,8 +169,20 @@ def _unpack_column(column: pa.Array | pa.ChunkedArray, note: Layout, tables: lis
         return pd.Series([gone if item is None else item for item in column.to_pylist()], dtype=object)
     dtype = pd.api.types.pandas_dtype(note["dtype"])
     if isinstance(dtype, np.dtype):
-        return column.to_pandas().copy()  # Arrow's own memory cannot be written to
+        return _of_numbers(column, dtype)
     return pd.Series(dtype.__from_arrow__(column))
+
+
+def _of_numbers(column: pa.Array | pa.ChunkedArray, dtype: np.dtype) -> pd.Series:
+    """The column in the memory that it lies in, where that may be written to and has neither NULL nor bits; else in a copy."""
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    if len(chunks) == 1 and not column.null_count and dtype.kind in "iufmM":
+        memory = chunks[0].buffers()[1]
+        if memory is not None and memory.is_mutable:
+            start = chunks[0].offset
+            numbers = np.frombuffer(memory, dtype=f"i{dtype.itemsize}" if dtype.kind in "mM" else dtype)
+            return pd.Series(numbers[start : start + len(column)].view(dtype), copy=False)
+    return column.to_pandas().copy()
 
 
 def _pack_objects(column: pd.Series, what: str) -> tuple[pa.Array, Layout]:

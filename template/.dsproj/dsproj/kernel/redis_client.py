@@ -6,6 +6,7 @@ from typing import Any
 
 import redis
 
+from dsproj.kernel.redis_values import Packer
 from dsproj.kernel.where import LOGS, Unavailable, url, without_password
 
 FULL = (
@@ -18,7 +19,11 @@ _clients: dict[int, redis.Redis] = {}  # by process id, so that a forked child m
 
 
 class Connection(redis.Connection):
-    """Says what to do when the server is full."""
+    """Says what to do when the server is full, and sends values that lie in pieces."""
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self._command_packer: Any = Packer(self._construct_command_packer(None), self.encoder.encode)
 
     def read_response(self, *words: Any, **options: Any) -> Any:
         try:
