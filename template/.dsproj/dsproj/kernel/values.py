@@ -93,7 +93,9 @@ def _plain(value: Any, place: str, numpy: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(each, f"{place}[{number}]", numpy) for number, each in enumerate(value)]
     where = f", at {place}," if place else ""
-    raise TypeError(f"a {type(value).__name__}{where} is none of what can be stored: JSON values, numpy arrays, DataFrames")
+    raise TypeError(
+        f"a {type(value).__name__}{where} is none of what can be stored: JSON values, numpy arrays, DataFrames"
+    )
 
 
 def _name(name: Any, place: str, numpy: Any) -> Any:

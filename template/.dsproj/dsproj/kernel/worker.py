@@ -33,7 +33,7 @@ from dsproj.kernel.prefork import Prefork
 from dsproj.kernel.serializer import PickleWriter, Serializer, is_pickle
 from dsproj.settings import PROJECT
 
-IDLE_AFTER = 0.05  # seconds without a job; while jobs follow one another, a fork ahead of time would only be in their way
+IDLE_AFTER = 0.05  # seconds without a job; while they follow one another, a fork ahead would only be in their way
 RESULT_LIMIT = 16 * 2**20  # characters of JSON; results stay in Redis, so in memory, for hours
 
 # The heartbeat of a job is valid for 60 s more than the monitoring interval; an idle worker wakes up 15 s before its own
@@ -113,7 +113,9 @@ class ProjectWorker(Worker):
             psycopg2.connect("", connect_timeout=2).close()
         self.library.refresh()
 
-    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: Any = None) -> tuple[job.Job, Queue] | None:
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: Any = None
+    ) -> tuple[job.Job, Queue] | None:
         if self.next_horse is None:
             if found := super().dequeue_job_and_maintain_ttl(timeout, IDLE_AFTER):
                 return found
