@@ -15,12 +15,15 @@ def start(project, made):
             engine, problem = project.module("host.up").up(reporter(project, show), made)
         names = dict.fromkeys(state.service.removeprefix("this_") for state in engine.states() if state.running)
         rows = project.module("host.loading").ledger(engine)
+        documents = [] if problem else project.module("host.documents").ledger(engine)
     except Problem as problem:
         return Outcome("not running", problem.what, problem.cure or "make up", log=problem.log)
     if problem:
         running = f"{', '.join(names)}: running, but not all data is loaded"
-        return Outcome(running, problem.what, problem.cure, log=problem.log, facts={"rows": rows})
-    return Outcome(f"{', '.join(names)}: healthy", facts={"rows": rows})
+        return Outcome(
+            running, problem.what, problem.cure, log=problem.log, facts={"rows": rows, "documents": documents}
+        )
+    return Outcome(f"{', '.join(names)}: healthy", facts={"rows": rows, "documents": documents})
 
 
 def reporter(project, show):

@@ -39,6 +39,11 @@ def show(project, results):
                 console.say(f"  {'':<12}When online, load the real data: make dataset", style="bold red")
                 if place := results["Data"][0].facts.get("synthetic"):
                     console.say(f"  {'':<12}With the file at hand: copy it to {place}, then the same", style="bold red")
+        for name, count, synthetic, *_ in stack.facts.get("documents", ()):
+            console.say(f"  {'MongoDB':<12}collection {name}, {count:,} documents")
+            if synthetic:
+                console.say(f"  {'':<12}THESE DOCUMENTS ARE SYNTHETIC: AN INVENTED SURVEY.", style="bold red")
+                console.say(f"  {'':<12}Your own: make dataset SOURCE=<file.json> TO=mongo", style="bold red")
     said = set()
     for step, (outcome, _) in results.items():
         if not outcome.complete and not outcome.facts.get("synthetic") and outcome.command not in said:

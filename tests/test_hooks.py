@@ -206,6 +206,9 @@ def test_samples_are_what_their_script_makes(tmp_path):
     runpy.run_path(str(folder / "make_samples.py"))["main"](tmp_path)
     for name in ("adult.data", "breast-cancer-wisconsin.data"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+    notes = runpy.run_path(str(folder / "make_notes.py"))
+    notes["main"](tmp_path / "notes")
+    assert (tmp_path / "notes").read_bytes() == notes["TARGET"].read_bytes()
 
 
 # --- schema of a CSV file ----------------------------------------------------------------------------------------------

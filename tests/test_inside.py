@@ -1,10 +1,12 @@
 """Where notebooks and jobs run: the thorough tests of what `lib/` imports from the machine room, run inside a project; and
 the worker: what is edited in lib/ is what the next job runs, and what a job leaves behind is cleared away."""
 
+import json
 import os
 import runpy
 import shutil
 import signal
+import stat
 import time
 
 import pytest
@@ -103,6 +105,17 @@ def hog():
     return len([bytes(20 * 2**20) + b"x" for _ in range(200)])
 """
 
+# What a kernel, and a job, has of config/jupyter.env.
+CREDENTIALS = """
+import nbclient, nbformat
+from lib.jobs import queue, wait
+cell = nbformat.v4.new_code_cell("import os; print(os.environ['MINE'])")
+notebook = nbformat.v4.new_notebook(cells=[cell])
+nbclient.NotebookClient(notebook, kernel_name="python3").execute()
+print(notebook.cells[0].outputs[0]["text"], wait([queue().enqueue("lib.probes.variable", "MINE")], timeout=60)[0])
+"""
+AWS = "AKIA" + "Q3EGRZ7YJ5KXW2LB"  # put together, so that no tool takes this file for what it looks for
+
 # Which hosts the dashboard answers as, where MONITOR_HOSTS names two more.
 HOSTS = """
 import os
@@ -118,6 +131,10 @@ for host in ("jobs.example.org", "192.0.2.1:8443", "example.org"):
 @pytest.fixture(scope="module", params=BOTH)
 def project(request, tmp_path_factory):
     with stack_of(request, request.param, tmp_path_factory.mktemp("inside") / "project", "inside") as made:
+        # A user's credentials may be there already.
+        (made.path / "config").mkdir(parents=True)
+        (made.path / "config" / "jupyter.env").write_text("MINE=made-for-this-test\n")
+        (made.path / "config" / "jupyter.env").chmod(0o600)
         made.generate(mongo=True)
         shutil.copytree(ROOT / "tests" / "inside", made.path / "inside", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "tests" / "inside" / "probes.py", made.path / "lib")
@@ -134,7 +151,19 @@ def test_no_password_in_a_process_list_at_any_health_check(project):
 
 @pytest.mark.parametrize(
     "name",
-    ["postgres", "copy_binary", "jobs", "cache", "memory", "models", "mongo", "cell_to_lib", "sql_magic", "literature"],
+    [
+        "postgres",
+        "copy_binary",
+        "jobs",
+        "cache",
+        "memory",
+        "models",
+        "mongo",
+        "documents",
+        "cell_to_lib",
+        "sql_magic",
+        "literature",
+    ],
 )
 def test_inside_a_project(project, name):
     printed = project.run("python", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", f"inside/test_{name}.py")
@@ -400,3 +429,91 @@ def test_what_a_job_started_ends_with_the_stack(project):
     wait_for(lambda: len(family["left"]()) >= 5, 30, "the job's children")
     project.make("down")
     assert family["left"]() == []
+
+
+# --- documents
+
+
+LISTED = "import json; from lib.mongo import collection as c; print(json.dumps([str(d) for d in c('{}').find()]))"
+JANUARY = '{"_id": 1, "on": "2026-01-31", "deep": {"n": [1, 2.5]}}\n{"_id": 2, "on": "2026-02-01"}\n'
+
+
+def documents_of(project, name):
+    return json.loads(project.python(LISTED.format(name)).splitlines()[-1])
+
+
+def state(project):
+    """What a refused file must leave as it was: the project's files, the ledger, the documents."""
+    files = [path for folder in ("data", "docker") for path in (project.path / folder).rglob("*") if path.is_file()]
+    kept = {path: path.read_bytes() for path in [*files, project.path / ".gitignore"]}
+    return kept, documents_of(project, "dsproj_seed"), documents_of(project, "notes")
+
+
+def test_documents_are_added_changed_and_withdrawn(project, tmp_path):
+    assert (
+        "collection field_notes, 240 documents" in project.printed
+        and "THESE DOCUMENTS ARE SYNTHETIC" in project.printed
+    )
+    file = tmp_path / "Notes 1.ndjson"
+    file.write_text(JANUARY)
+    printed = project.make("dataset", f"SOURCE={file}", "TO=mongo", "TABLE=notes")
+    assert "2 documents, 5 fields" in printed and "deep.n[]" in printed and "notes: 2 documents" in printed
+    first = ["{'_id': 1, 'on': datetime.datetime(2026, 1, 31, 0, 0), 'deep': {'n': [1, 2.5]}}",
+             "{'_id': 2, 'on': datetime.datetime(2026, 2, 1, 0, 0)}"]  # fmt: skip
+    assert documents_of(project, "notes") == first
+    assert "loaded already: notes (2 documents)" in project.make("dataset", f"SOURCE={file}", "TO=mongo", "TABLE=notes")
+
+    # What is refused leaves everything as it was.
+    before = state(project)
+    other = tmp_path / "other.json"
+    for text, words, said in [
+        ('[{"_id": 3, "on": 5}]', (), "other types: on (date: integer)"),
+        ('[{"_id": 3}, {"_id": 3}]', ("MODE=replace",), "document 2: its _id 3 is there already"),
+        ('[{"_id": 3}, {', ("MODE=append",), "the file is cut off in record 2"),
+        ("[{}]", ("HEADER=no",), "HEADER= is for tables"),
+    ]:
+        other.write_text(text)
+        assert said in project.refused("dataset", f"SOURCE={other}", "TO=mongo", "TABLE=notes", *words)
+        assert state(project) == before, text
+
+    other.write_text('[{"_id": 3}]')
+    assert "are added" in project.make("dataset", f"SOURCE={other}", "TO=mongo", "TABLE=notes", "MODE=append")
+    assert documents_of(project, "notes") == [*first, "{'_id': 3}"]
+    project.python("from lib.mongo import collection as c; c('notes').drop()")
+    assert "notes: 3 documents" in project.make("seed", "TABLE=notes")
+    other.write_text('[{"_id": 4}]')
+    project.make("dataset", f"SOURCE={other}", "TO=mongo", "TABLE=notes", "MODE=replace")
+    assert documents_of(project, "notes") == ["{'_id': 4}", "{'_id': 3}"]
+
+    assert "FORCE=1" in project.refused("dataset", "DROP=notes")
+    project.make("dataset", "DROP=notes", "FORCE=1")
+    assert not [line for line in documents_of(project, "dsproj_seed") if "'notes'" in line]
+    for path in [*(project.path / "data").glob("[Nn]ot*"), *(project.path / "data").glob("other*")]:
+        path.unlink()
+    for path in (project.path / "docker/mongo/datasets").glob("*.dropped"):
+        path.unlink()
+
+
+def test_a_json_file_with_nested_values_becomes_a_table_unless_told(project, tmp_path):
+    (tmp_path / "nested.json").write_text('[{"a": {"b": 1}}]')
+    assert "as documents of MongoDB: the same with TO=mongo" in project.make(
+        "dataset", f"SOURCE={tmp_path}/nested.json"
+    )
+    project.make("dataset", "DROP=nested", "FORCE=1")
+
+
+# --- credentials
+
+
+def test_make_check_finds_a_key_and_says_where_it_belongs(project):
+    cloud = project.path / "lib" / "cloud.py"
+    cloud.write_text(f'KEY = "{AWS}"\n')
+    printed = project.refused("check")
+    assert "lib/cloud.py:1: AWS Access Key" in printed and "config/jupyter.env" in printed and AWS not in printed
+    cloud.unlink()
+
+
+def test_credentials_reach_kernels_and_jobs_and_no_file_of_git(project):
+    assert project.python(CREDENTIALS).split() == ["made-for-this-test"] * 2
+    assert "config/jupyter.env" not in project.git("ls-files").splitlines()
+    assert stat.S_IMODE((project.path / "config/jupyter.env").stat().st_mode) == 0o600

@@ -36,6 +36,8 @@ NOTEBOOKS = [
     "8-Fit_Model",
 ]
 
+WITH_MONGO = [*NOTEBOOKS, "9-Explore_Documents"]
+
 # What the user sees. All of .dsproj/ comes beside it, as it is.
 FILES = {
     ".copier-answers.yml", ".dockerignore", ".env.example", ".gitattributes", ".gitignore",
@@ -50,6 +52,12 @@ FILES = {
     "local/requirements.txt", "local/stack.py", "local/supervisord.conf",
     "tests/conftest.py", "tests/test_cache.py", "tests/test_jobs.py", "tests/test_models.py", "tests/test_postgres.py",
     "ipynb/README.md", *(f"ipynb/20261122-{name}.ipynb" for name in NOTEBOOKS),
+}  # fmt: skip
+
+OF_MONGO = {
+    "lib/mongo.py", "tests/test_mongo.py", "data/field_notes.ndjson",
+    "docker/mongo/datasets/README.md", "docker/mongo/datasets/field_notes.env",
+    f"ipynb/20261122-{WITH_MONGO[-1]}.ipynb",
 }  # fmt: skip
 
 # The names that the documentation lists: what notebooks may import of lib/, and lib/ of the machine room.
@@ -151,7 +159,7 @@ def test_exact_file_set(variants, template):
         table = {"csv": "crops"}.get(dataset, dataset)
         expected = FILES | room
         expected |= {f"docker/postgres/datasets/{table}.env"} if dataset != "none" else set()
-        expected |= {"lib/mongo.py", "tests/test_mongo.py"} if mongo else set()
+        expected |= OF_MONGO if mongo else set()
         found = files(project)
         assert found == expected, (dataset, mongo, found ^ expected)
 
@@ -164,9 +172,9 @@ def test_the_machine_room_is_the_same_in_every_project(variants, template):
 
 
 def test_notebooks_sort_as_they_were_written(variants):
-    for project in variants.values():
+    for (_, _, mongo), project in variants.items():
         names = sorted(path.name for path in (project / "ipynb").glob("*.ipynb"))
-        assert names == [f"20261122-{name}.ipynb" for name in NOTEBOOKS]
+        assert names == [f"20261122-{name}.ipynb" for name in (WITH_MONGO if mongo else NOTEBOOKS)]
         for name, following in itertools.pairwise(names):
             last = json.loads((project / "ipynb" / name).read_text())["cells"][-1]
             assert f"]({following})" in "".join(last["source"]), name

@@ -32,7 +32,7 @@ ALLOWED = {
     "kernel": (
         {COMMON, "database", "kernel"},
         set(
-            "IPython bson charset_normalizer duckdb jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy pandas psycopg2 pyarrow "
+            "IPython bson charset_normalizer detect_secrets duckdb jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy pandas psycopg2 pyarrow "
             "pymongo pyreadstat python_calamine redis rq rq_dashboard skops threadpoolctl tqdm".split()
         ),
     ),
@@ -48,6 +48,7 @@ OF_IMAGE = set(
 PACKAGES = {
     "charset_normalizer": "charset-normalizer",
     "bson": "pymongo",
+    "detect_secrets": "bc-detect-secrets",
     "psycopg2": "psycopg2-binary",
     "python_calamine": "python-calamine",
     "rq_dashboard": "rq-dashboard",

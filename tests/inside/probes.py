@@ -69,3 +69,7 @@ def fails_halfway(total):
     for number in progress(total):
         if number == total // 2:
             raise ValueError("half-way")
+
+
+def variable(name):
+    return os.environ.get(name)

@@ -1,4 +1,6 @@
-"""The project's data sets, as docker/postgres/datasets/*.env declares them: a file in data/, its table, its sources."""
+"""The project's data sets, as docker/postgres/datasets/*.env declares them: a file in data/, its table, its sources.
+
+Those in docker/mongo/datasets/ are documents: `table` is their collection."""
 # What makes and fills the table is the SQL file beside the .env file, or the one that SEED_SQL names: initdb.sql for
 # the data set that the project began with.
 
@@ -91,7 +93,7 @@ def read(env: Path) -> DataSet:
     try:
         words = shlex.split(env.read_text(encoding="utf-8"), comments=True)
         values = {name: value for name, _, value in (word.partition("=") for word in words)}
-        table, file = values["SEED_TABLE"], values["SEED_FILE"]
+        table, file = values.get("SEED_COLLECTION") or values["SEED_TABLE"], values["SEED_FILE"]
         names = ("SAMPLE", "SHA256", "SQL", "PART", "APPENDS_TO")
         sample, checksum, sql, part, to = (values.get(f"SEED_{name}", "") for name in names)
         sources = tuple(shlex.split(values.get("SEED_SOURCES", "")))
@@ -106,8 +108,17 @@ def read(env: Path) -> DataSet:
 
 
 def data_sets() -> list[DataSet]:
-    """All that are declared, the one that the project began with first."""
-    folder = PROJECT / "docker" / "postgres" / "datasets"
+    """All tables that are declared, the one that the project began with first."""
+    return declared(PROJECT / "docker" / "postgres" / "datasets")
+
+
+def collections() -> list[DataSet]:
+    """All collections of documents that are declared: the same, without SQL."""
+    return declared(PROJECT / "docker" / "mongo" / "datasets")
+
+
+def declared(folder: Path) -> list[DataSet]:
+    """The data sets of a folder, each with those that add to it."""
     try:
         names = sorted(os.listdir(folder))
         found = [read(folder / name) for name in names if name.endswith(".env")]
@@ -117,7 +128,7 @@ def data_sets() -> list[DataSet]:
         return []
     except PermissionError as error:
         what = f"{shown(Path(error.filename))} may not be read by the server; allow it"
-        raise Problem(what, "chmod -R a+rX docker/postgres") from None
+        raise Problem(what, f"chmod -R a+rX {shown(folder.parent)}") from None
     parts = sorted((each for each in found if each.appends_to), key=lambda each: each.number)
     heads = sorted((each for each in found if each.table and not each.appends_to), key=lambda each: not each.is_first)
     return [replace(head, parts=tuple(each for each in parts if each.table == head.table)) for head in heads]

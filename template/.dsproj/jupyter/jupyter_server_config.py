@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dsproj.errors import Problem
 from dsproj.kernel import memory
-from dsproj.sets import data_sets
+from dsproj.sets import collections, data_sets
 from jupyter_core.paths import jupyter_config_dir
 
 c = get_config()  # noqa: F821
@@ -35,7 +35,9 @@ if not workspace.exists():
         workspace.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(__file__).with_name("workspace.json"), workspace)
 
-# After a plain `docker compose up`: data sets that this_postgres could not read are loaded from here; `make up` has done so.
+# After a plain `docker compose up`: data sets that this_postgres could not read, and documents, are loaded from here; `make up` has done so.
 with contextlib.suppress(Problem):
     if any(each.needs_readers for each in data_sets()):
         subprocess.Popen([sys.executable, "-m", "dsproj.database.seed", "once"])
+    if os.environ.get("MONGO_URL") and collections():
+        subprocess.Popen([sys.executable, "-m", "dsproj.kernel.documents", "once"])

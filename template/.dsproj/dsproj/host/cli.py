@@ -79,14 +79,16 @@ def _exec(report: Screen, given: Given) -> None:
 
 
 def _seed(report: Screen, given: Given) -> None:
-    force = given.get("FORCE", "") not in NO
-    _host("datasets").seed(_engine(made=True), report, table=given.get("TABLE", "").strip(), force=force)
+    table, to, force = (given.get(name, "").strip() for name in ("TABLE", "TO", "FORCE"))
+    _host("datasets").seed(_engine(made=True), report, table=table, force=force not in NO, to=to)
 
 
 def _dataset(report: Screen, given: Given) -> None:
     if dropped := given.get("DROP", "").strip():
-        return _host("drop").drop(_engine(made=True), report, dropped, given.get("FORCE", "") not in NO)
-    names = ("SOURCE", "TABLE", "MODE", "HEADER", "COLUMNS", "ENCODING", "BAD", "WIDTHS", "FILES", "FILENAME")
+        return _host("drop").drop(
+            _engine(made=True), report, dropped, given.get("FORCE", "") not in NO, given.get("TO", "")
+        )
+    names = ("SOURCE", "TABLE", "MODE", "HEADER", "COLUMNS", "ENCODING", "BAD", "WIDTHS", "FILES", "FILENAME", "TO")
     _host("datasets").dataset(_engine(made=True), report, **{name.lower(): given.get(name, "") for name in names})
 
 
@@ -176,7 +178,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
     "exec": ('a command where the notebooks run: make exec CMD="python -V"', _exec),
     "seed": ("load the data sets, each once; to drop a table and load it anew: make seed TABLE=t FORCE=1", _seed),
     "dataset": (
-        "add data: make dataset SOURCE=<path or link> [TABLE=t] [MODE=append]; withdraw it: DROP=t; alone: fetch what is missing",
+        "add data: make dataset SOURCE=<path or link> [TABLE=t] [MODE=append] [TO=mongo]; withdraw it: DROP=t; alone: fetch what is missing",
         _dataset,
     ),
     "notebook": ('a notebook of today: make notebook NAME="Encode target"', _notebook),
@@ -194,7 +196,10 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
         "the project's tests, inside the running stack",
         _inside("python", "-m", "pytest", "tests", needed=STORES),
     ),
-    "check": ("lint the code", _inside("python", "-m", "ruff", "check", needed=())),
+    "check": (
+        "lint the code, and look for keys in what git would take",
+        _inside("python", "-m", "dsproj.kernel.check", needed=()),
+    ),
     "update": ("what the template has learnt since; DRY_RUN=1 shows the difference, and changes nothing", _update),
     "backup": (
         "all data of the stores into one file in backups/",

@@ -10,6 +10,7 @@ from functools import partial as later
 from typing import Any
 
 from dsproj.errors import Problem
+from dsproj.host import documents
 from dsproj.host.adding import bring
 from dsproj.host.again import again, append
 from dsproj.host.engine import Engine
@@ -29,32 +30,47 @@ def up(engine: Engine, report: Report) -> None:
     load(engine, report, "once")
 
 
-def seed(engine: Engine, report: Report, table: str = "", force: bool = False) -> None:
-    """Load the data sets, or one of them, each once; `force` drops its table and loads it again."""
+def seed(engine: Engine, report: Report, table: str = "", force: bool = False, to: str = "") -> None:
+    """Load the data sets, or one of them, each once; `force` drops its table and loads it again.
+
+    to: "mongo" for the documents, where a table and a collection have one name.
+    """
+    tables, names = [each.table for each in data_sets()], documents.names()
+    if names and (not table or table in names and (to or table not in tables)):
+        documents.load(engine, report, "force" if force and table else "once", table)
+        if table or not tables:
+            return
     engine.start("this_postgres", report=report)
     load(engine, report, "force" if force else "once", *filter(None, [table]))
 
 
-def dataset(engine: Engine, report: Report, source: str = "", table: str = "", mode: str = "", **options: str) -> None:
+def dataset(
+    engine: Engine, report: Report, source: str = "", table: str = "", mode: str = "", to: str = "", **options: str
+) -> None:
     """Add a data set from a path or link, or without one: fetch every file that is missing and load what is not loaded.
 
     All as it was typed; mode: "append" or "replace", for a table that is there; options: header ("yes" or "no"), columns
     (names, with commas between them), encoding, bad, widths (of the columns of a file that nothing else parts), filename ("1":
-    keep it, of several files). files: "one" table of several files, or "each" a table of its own.
+    keep it, of several files). files: "one" table of several files, or "each" a table of its own. to: "mongo" for documents.
     """
+    if to.strip():
+        return documents.dataset(engine, report, to.strip(), source.strip(), table.strip(), mode.strip(), options)
     if source.strip():
         files = options.pop("files", "").strip() or "one"
         if files not in ("one", "each"):
             raise Problem(f"FILES={files}: one (table for all files) or each (a table for each)")
         words = [f"--{name}={value.strip()}" for name, value in options.items() if value.strip()]
-        (add_each if files == "each" else add)(engine, report, source.strip(), table.strip(), mode.strip(), words)
-        return
+        return (add_each if files == "each" else add)(
+            engine, report, source.strip(), table.strip(), mode.strip(), words
+        )
     declared = data_sets()
-    if not declared:
+    if not declared and not documents.names():
         raise Problem("There is no data set yet; to add one", "make dataset SOURCE=<path or link>")
-    engine.start("this_postgres", report=report)
     steps = [later(prepare, engine, report, part) for each in declared for part in each.all]
-    each_of([*steps, later(load, engine, report, "replace-sample")])
+    if declared:
+        engine.start("this_postgres", report=report)
+        steps.append(later(load, engine, report, "replace-sample"))
+    each_of([*steps, later(documents.load, engine, report, "real")])
 
 
 def each_of(steps: Iterable[Callable[[], Any]]) -> None:

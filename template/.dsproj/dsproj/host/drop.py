@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from dsproj.errors import Problem
+from dsproj.host import documents
 from dsproj.host.confirm import confirm
 from dsproj.host.engine import Engine
 from dsproj.host.loading import ledger, loader
@@ -13,14 +14,16 @@ from dsproj.sets import data_sets, shown
 from dsproj.settings import slug
 
 
-def drop(engine: Engine, report: Report, table: str, force: bool) -> None:
+def drop(engine: Engine, report: Report, table: str, force: bool, to: str = "") -> None:
     """Drop the table of a data set, if it is loaded, and set its .env and SQL file aside.
 
-    A person is asked first where rows go, unless `force`.
+    A person is asked first where rows go, unless `force`. Or the same with a collection, of two of one name with `to` "mongo".
     """
     known = {each.table: each for each in data_sets()}
-    if table not in known:
-        names = ", ".join(known) or "none"
+    if table in documents.names() and (to == "mongo" or table not in known):
+        return documents.drop(engine, report, table, force)
+    if table not in known or to:
+        names = ", ".join([*known, *documents.names()]) or "none"
         raise Problem(f"DROP={table}: there is no such data set; there are: {names}", "make dataset DROP=<one of them>")
     engine.start("this_postgres", report=report)
     if loaded := [entry for entry in ledger(engine) if entry[0] == table]:

@@ -98,6 +98,8 @@ def write_sql(engine: Engine, report: Report, chosen: DataSet, options: Sequence
         to.append(f"--part={part}")
     words = ["--table", chosen.table, "--sql", shown(chosen.sql), *to, *options]
     report.done("schema", str(inferred(engine, report, chosen.path, words)))
+    if engine.settings.mongo and " jsonb" in chosen.sql.read_text(encoding="utf-8"):
+        report.done("schema", "what is nested is jsonb in it; as documents of MongoDB: the same with TO=mongo")
 
 
 def inferred(engine: Engine, report: Report, file: Path, words: Sequence[str]) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dsproj.errors import Problem
-from dsproj.host import datasets, first_env, services
+from dsproj.host import datasets, documents, first_env, services
 from dsproj.host.engine import Engine, chosen
 from dsproj.host.places import check_folder
 from dsproj.report import Report
 
-WITHOUT = "All else runs. To do without a data set that does not load: make dataset DROP=<its table>"
+WITHOUT = "All else runs. To do without a data set that does not load: make dataset DROP=<its name>"
 
 
 def up(report: Report, made: first_env.Made | None = None) -> tuple[Engine, Problem | None]:
@@ -30,11 +30,20 @@ def up(report: Report, made: first_env.Made | None = None) -> tuple[Engine, Prob
         there = f"{other} has data of this folder, too, and they stay there; to go on with those"
         report.done("data", f"ENGINE={engine.name}: {there}: ENGINE={other} in .env, then: make up")
     engine.start("this_postgres", report=report)
+    failed = []
     try:
         datasets.up(engine, report)
     except Problem as problem:
-        others = dict.fromkeys(state.service for state in engine.states() if state.service != "this_postgres")
-        engine.start(*others, report=report)
-        return engine, Problem(f"{problem.what}\n{WITHOUT}", problem.cure, problem.log)
-    engine.start(report=report)
-    return engine, services.wait(engine, report)
+        failed.append(problem)
+    others = (
+        dict.fromkeys(state.service for state in engine.states() if state.service != "this_postgres") if failed else ()
+    )
+    engine.start(*others, report=report)
+    try:
+        documents.up(engine, report)
+    except Problem as problem:
+        failed.append(problem)
+    if not failed:
+        return engine, services.wait(engine, report)
+    what = "\n".join(map(str, failed[:-1])) + "\n" * (len(failed) > 1) + failed[-1].what
+    return engine, Problem(f"{what}\n{WITHOUT}", failed[-1].cure, failed[-1].log)

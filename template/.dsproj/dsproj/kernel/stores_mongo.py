@@ -10,12 +10,14 @@ from typing import IO, Any
 import bson
 import pymongo
 from pymongo.collection import Collection
+from pymongo.database import Database
 
 from dsproj.kernel.where import url
 
 BATCH = 1000
 SYSTEM_DATABASES = ("admin", "config", "local")
-RESTORING = "restoring."
+RESTORING, LOADING = "restoring.", "loading."  # how collections begin that are not whole yet
+LEDGER = "dsproj_seed"  # what documents.py has loaded into a database
 
 
 def dump(file: IO[bytes]) -> dict[str, int]:
@@ -23,8 +25,7 @@ def dump(file: IO[bytes]) -> dict[str, int]:
     client, number = _client(), 0
     for database, name, options in _collections(client):
         collection = client[database][name]
-        indexes = [dict(index) for index in collection.list_indexes() if index["name"] != "_id_"]
-        head = {"database": database, "collection": name, "options": options, "indexes": indexes}
+        head = {"database": database, "collection": name, **head_of(collection), "options": options}
         file.write(_line("head", head))
         for document in collection.find():
             file.write(_line("doc", document))
@@ -41,10 +42,8 @@ def restore(file: IO[bytes]) -> dict[str, int]:
             contents = (content for _, content in entries)
             if kind == "head":
                 for head in contents:
-                    filled.append((_beside(client, head), head["collection"]))
-                    for index in head["indexes"]:
-                        extra = {key: value for key, value in index.items() if key not in ("key", "v", "ns")}
-                        filled[-1][0].create_index(list(index["key"].items()), **extra)
+                    collection = beside(client[head["database"]], head["collection"], head, RESTORING)
+                    filled.append((collection, head["collection"]))
             while documents := list(itertools.islice(contents, BATCH)):
                 filled[-1][0].insert_many(documents)
                 number += len(documents)
@@ -52,6 +51,9 @@ def restore(file: IO[bytes]) -> dict[str, int]:
         for collection, _ in filled:
             collection.drop()
         raise
+    for collection, name in filled:
+        if name == LEDGER:
+            _keep_lines(collection, {other for each, other in filled if each.database == collection.database})
     for collection, name in filled:
         collection.rename(name, dropTarget=True)
     return {"documents": number}
@@ -81,12 +83,32 @@ def _collections(client: pymongo.MongoClient[Any]) -> Iterator[tuple[str, str, d
     """(database name, collection name, its options) of everything that is a user's, views apart."""
     for database in sorted(set(client.list_database_names()) - set(SYSTEM_DATABASES)):
         for found in client[database].list_collections():
-            if found.get("type", "collection") == "collection" and not found["name"].startswith(("system.", RESTORING)):
+            if found.get("type", "collection") == "collection" and not found["name"].startswith(
+                ("system.", RESTORING, LOADING)
+            ):
                 yield database, found["name"], dict(found.get("options", {}))
 
 
-def _beside(client: pymongo.MongoClient[Any], head: dict[str, Any]) -> Collection[Any]:
-    """A new, empty collection beside the one that a head names."""
-    database, name = client[head["database"]], RESTORING + head["collection"]
-    database.drop_collection(name)
-    return database.create_collection(name, **{key: value for key, value in head["options"].items() if key != "uuid"})
+def head_of(collection: Collection[Any]) -> dict[str, Any]:
+    """{options, indexes} of a collection."""
+    indexes = [dict(index) for index in collection.list_indexes() if index["name"] != "_id_"]
+    return {"options": collection.options(), "indexes": indexes}
+
+
+def beside(database: Database[Any], name: str, head: dict[str, Any], prefix: str) -> Collection[Any]:
+    """A new, empty collection beside the one of this name, with the options and indexes of `head`."""
+    database.drop_collection(prefix + name)
+    options = {key: value for key, value in head.get("options", {}).items() if key != "uuid"}
+    made = database.create_collection(prefix + name, **options)
+    for index in head.get("indexes", ()):
+        extra = {key: value for key, value in index.items() if key not in ("key", "v", "ns")}
+        made.create_index(list(index["key"].items()), **extra)
+    return made
+
+
+def _keep_lines(restored: Collection[Any], names: set[str]) -> None:
+    """A ledger that comes back keeps what the present one says of collections that the backup does not have, and that stay."""
+    restored.update_many({}, {"$unset": {"pending": ""}})
+    for line in restored.database[LEDGER].find():
+        if line["_id"] not in names and not restored.find_one({"_id": line["_id"]}):
+            restored.insert_one(line)
