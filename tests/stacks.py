@@ -16,11 +16,16 @@ SERVICES = {"this_jupyter", "this_monitor", "this_postgres", "this_redis", "this
 # A notebook is run, and saved with its output through JupyterLab's own interface, as the page does it.
 RUN_AND_SAVE = """
 import json, sys, urllib.request, nbformat
+from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 port, token, *paths = sys.argv[1:]
 for path in paths:
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": "ipynb"}}).execute()
+    kernel = notebook.metadata.kernelspec.name
+    if kernel not in KernelSpecManager().find_kernel_specs():  # R, where the machine has none
+        print("skipped, since there is no kernel", kernel, path)
+        continue
+    NotebookClient(notebook, timeout=300, kernel_name=kernel, resources={"metadata": {"path": "ipynb"}}).execute()
     body = json.dumps({"type": "notebook", "format": "json", "content": notebook}).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/api/contents/{path}", body, method="PUT")
     request.add_header("Authorization", "token " + token)

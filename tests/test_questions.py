@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 CONTRACT = [
     "project_name", "project_slug", "description", "author_name", "author_email", "dataset", "dataset_source",
-    "table_name", "jupyter_stack", "mongo", "jupyter_port", "monitor_port", "stack", "created_on",
+    "table_name", "jupyter_stack", "mongo", "jupyter_port", "monitor_port", "stack", "gpu", "created_on",
     "postgres_version",
 ]  # fmt: skip
 
@@ -110,6 +110,7 @@ def test_table_name_from_source(render, source, table):
         ),
         ({"author_email": "nobody"}, "An e-mail address looks like"),
         ({"dataset": "iris"}, "iris"),
+        ({"gpu": True}, "gpu=true needs jupyter_stack to be one of them"),
     ],
 )
 def test_a_wrong_answer_is_told_what_is_right(render, wrong, message):

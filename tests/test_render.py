@@ -35,6 +35,11 @@ NOTEBOOKS = [
     "6-Which_size_breaks_which_model",
     "8-Fit_Model",
 ]
+# A stack's own notebook comes last of all.
+OF_STACK = {
+    "r": "Read_Table_In_R", "datascience": "Read_Table_In_R", "tensorflow": "Fit_With_TensorFlow",
+    "pytorch": "Fit_With_PyTorch", "pyspark": "Query_With_Spark",
+}  # fmt: skip
 
 WITH_MONGO = [*NOTEBOOKS, "9-Explore_Documents"]
 
@@ -88,7 +93,20 @@ OF_ROOM = {
     "dsproj.kernel.vectors": {"load_vectors", "nearest", "store_vectors"},
     "dsproj.kernel.where": {"Unavailable"},
 }
-OF_OTHERS = {"itables", "matplotlib", "numpy", "pandas", "psycopg2", "pymongo", "sklearn", "threadpoolctl"}
+OF_OTHERS = {
+    "itables",
+    "keras",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "psycopg2",
+    "pymongo",
+    "pyspark",
+    "sklearn",
+    "tensorflow",
+    "threadpoolctl",
+    "torch",
+}
 
 # How the machine room is read, by the interpreter that its parts are for; what is the user's has pyproject.toml.
 ROOM_RULES = [
@@ -97,6 +115,10 @@ ROOM_RULES = [
 ROOM_CHECKS = [
     *ROOM_RULES, "--select=E,F,W,I,UP,B,SIM,C90", "--ignore=E501,SIM905", "--config", "lint.mccabe.max-complexity=15",
 ]  # fmt: skip
+
+
+def of_stack(stack, mongo):
+    return [f"{10 if mongo else 9}-{OF_STACK[stack]}"] if stack in OF_STACK else []
 
 
 def source_of(dataset):
@@ -155,11 +177,12 @@ def distinct(variants, tmp_path_factory):
 def test_exact_file_set(variants, template):
     room = {name for name in files(template / "template") if name.startswith(".dsproj/")}
     assert ".dsproj/__main__.py" in room and not [name for name in room if name.endswith(".jinja") or "{" in name]
-    for (dataset, _, mongo), project in variants.items():
+    for (dataset, stack, mongo), project in variants.items():
         table = {"csv": "crops"}.get(dataset, dataset)
         expected = FILES | room
         expected |= {f"docker/postgres/datasets/{table}.env"} if dataset != "none" else set()
         expected |= OF_MONGO if mongo else set()
+        expected |= {f"ipynb/20261122-{name}.ipynb" for name in of_stack(stack, mongo)}
         found = files(project)
         assert found == expected, (dataset, mongo, found ^ expected)
 
@@ -172,9 +195,12 @@ def test_the_machine_room_is_the_same_in_every_project(variants, template):
 
 
 def test_notebooks_sort_as_they_were_written(variants):
-    for (_, _, mongo), project in variants.items():
-        names = sorted(path.name for path in (project / "ipynb").glob("*.ipynb"))
-        assert names == [f"20261122-{name}.ipynb" for name in (WITH_MONGO if mongo else NOTEBOOKS)]
+    for (_, stack, mongo), project in variants.items():
+        names = [path.name for path in (project / "ipynb").glob("*.ipynb")]
+        names.sort(key=lambda name: int(name.split("-")[1]))
+        assert names == [
+            f"20261122-{name}.ipynb" for name in (WITH_MONGO if mongo else NOTEBOOKS) + of_stack(stack, mongo)
+        ]
         for name, following in itertools.pairwise(names):
             last = json.loads((project / "ipynb" / name).read_text())["cells"][-1]
             assert f"]({following})" in "".join(last["source"]), name
@@ -249,7 +275,10 @@ def test_all_notebooks_start_with_the_same_project_root_cell(distinct, render):
     cells = set()
     for path in distinct.rglob("*.ipynb"):
         code = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
-        cells.add("".join(code[0]["source"]))
+        if is_python(path):
+            cells.add("".join(code[0]["source"]))
+        else:
+            assert code[0]["id"] == "project-root" and "setwd(" in code[0]["source"][1]
     assert len(cells) == 1
     project = render()
     make_notebook = [sys.executable, ".dsproj", "notebook", "NAME=Ein Größen-Versuch"]
@@ -275,6 +304,10 @@ def test_the_project_root_cell_finds_the_root_and_does_no_harm_twice(render, mon
             assert Path(printed.strip()) == project.resolve()
 
 
+def is_python(path):
+    return json.loads(path.read_text())["metadata"]["kernelspec"]["name"] == "python3"
+
+
 def imported(tree):
     """What a module imports, wherever it does: (module, name), the name being "" for `import module`."""
     for node in ast.walk(tree):
@@ -286,7 +319,7 @@ def imported(tree):
 
 def test_notebooks_import_documented_names_alone(distinct):
     seen = set()
-    for path in distinct.rglob("*.ipynb"):
+    for path in filter(is_python, distinct.rglob("*.ipynb")):
         cells = json.loads(path.read_text())["cells"]
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
         tree = ast.parse("\n".join(source for source in sources if not source.startswith("%%sql")))
@@ -360,6 +393,27 @@ def test_compose_accepts_every_variant(variants):
             continue
         make_env(project, "docker")
         checked("docker", "compose", "config", "--quiet", cwd=project)
+
+
+@pytest.mark.parametrize("stack, tag", [("pytorch", "cuda12-2026-07-28"), ("tensorflow", "cuda-2026-07-28")])
+def test_a_gpu_is_reserved_for_notebooks_and_jobs(render, stack, tag):
+    plain, project = render("plain", jupyter_stack=stack), render(jupyter_stack=stack, gpu=True)
+    assert "nvidia" not in (plain / "docker-compose.yml").read_text()
+    assert f"FROM quay.io/jupyter/{stack}-notebook:{tag}\n" in (project / "docker/jupyter/Dockerfile").read_text()
+    if not shutil.which("docker") or command("docker", "compose", "version").returncode:
+        pytest.skip("Docker Compose is not installed")
+    make_env(project, "docker")
+    own = "from dsproj.host import services as s; s._write({'services': {'own': s.definition('own', 'lib.own.run')}})"
+    checked(sys.executable, "-c", own, cwd=project, env=os.environ | {"PYTHONPATH": ".dsproj"})
+    services = json.loads(checked("docker", "compose", "config", "--format", "json", cwd=project))["services"]
+    reserved = {
+        name: service.get("deploy", {}).get("resources", {}).get("reservations", {})
+        for name, service in services.items()
+    }
+    gpu = [{"capabilities": ["gpu"], "driver": "nvidia", "count": -1}]
+    assert {name: found["devices"] for name, found in reserved.items() if found} == dict.fromkeys(
+        ["this_jupyter", "this_worker", "own"], gpu
+    )
 
 
 def test_compose_keeps_the_contract(variants):

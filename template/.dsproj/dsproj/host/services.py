@@ -32,7 +32,7 @@ def definition(name: str, function: str) -> dict[str, Any]:
     return {
         "extends": {"file": "docker-compose.yml", "service": "this_worker"},
         "command": ["python", "-m", MODULE, "run", function, name],
-        "healthcheck": {"test": check, "interval": "2s", "start_period": "5s"},
+        "healthcheck": {"test": check, "interval": "2s", "start_period": "20s"},
         "labels": {"dsproj.function": function},
         "scale": 1,
     }
@@ -66,7 +66,8 @@ def _read() -> dict[str, Any]:
 
 def known() -> dict[str, str]:
     """{name: function of lib/}. A service that a person has added with a command of its own is Compose's alone."""
-    commands = {name: list(entry.get("command") or ()) for name, entry in _read()["services"].items()}
+    entries = {name: entry for name, entry in _read()["services"].items() if isinstance(entry, dict)}
+    commands = {name: list(entry.get("command") or ()) for name, entry in entries.items()}
     return {name: words[4] for name, words in commands.items() if words[1:4] == ["-m", MODULE, "run"]}
 
 
