@@ -60,6 +60,52 @@ for cell in notebook.cells:
         print(output.output_type, output.get("name"), output.get("data", {}).get("text/html"), *output.get("traceback", []), sep="|")
 """
 
+# Two kernels at one time: one computes and puts, the other gets, and counts on the same count.
+TWO_KERNELS = """
+import subprocess
+from jupyter_client.manager import start_new_kernel
+WRITE = '''
+import time
+import numpy as np, pandas as pd
+from lib.cache import connect_to_redis, put
+from lib.jobs import progress
+for n in progress(range(1, 31), "shared"):
+    put("shared:array", np.full((300, 400), float(n)))
+    put("shared:frame", pd.DataFrame({"n": range(n), "text": "a"}))
+    for _ in range(20):
+        connect_to_redis().incr("shared:count")
+    time.sleep(0.1)
+'''
+READ = '''
+import time
+from lib.cache import connect_to_redis, get
+from lib.jobs import watch
+arrays, frames, asked = [], [], 0
+while asked < 2000 and (not frames or frames[-1] < 30):
+    try:
+        array, frame = get("shared:array"), get("shared:frame")
+        assert array.min() == array.max(), "a torn array"
+        arrays.append(int(array.max()))
+        frames.append(len(frame))
+    except KeyError:
+        pass
+    asked = asked + 1
+    connect_to_redis().incr("shared:count")
+    time.sleep(0.05)
+watch("shared")
+whole = get("shared:count") == 600 + asked
+print(len(set(frames)) > 3, frames == sorted(frames), arrays == sorted(arrays), frames[-1] == 30, whole)
+'''
+(one, writing), (two, reading) = (start_new_kernel(stderr=subprocess.DEVNULL) for _ in range(2))
+writing.execute(WRITE)
+reading.execute_interactive(READ, timeout=200)
+for kernel, client in ((one, writing), (two, reading)):
+    client.stop_channels()
+    kernel.shutdown_kernel(now=True)
+from lib.cache import connect_to_redis
+connect_to_redis().delete("shared:array", "shared:frame", "shared:count")
+"""
+
 # What a job may leave behind: a child, a grandchild, and one that hides in a session and an environment of its own.
 FAMILY = """
 import os, subprocess, time
@@ -418,6 +464,10 @@ def test_a_service_of_ones_own_that_cannot_be_is_said_in_a_line(project):
     for name in names:
         project.make("service", f"NAME={name}", "DROP=1")
     assert "fails" not in project.states() and "no service of your own" in project.make("service")
+
+
+def test_two_kernels_share_arrays_frames_and_a_count(project):
+    assert "True True True True True" in project.python(TWO_KERNELS)
 
 
 def test_what_a_job_started_ends_with_the_stack(project):

@@ -33,6 +33,7 @@ NOTEBOOKS = [
     "4-Develop_encoding_target_function",
     "5-Encode_target",
     "6-Which_size_breaks_which_model",
+    "7-Share_State_Between_Notebooks",
     "8-Fit_Model",
 ]
 # A stack's own notebook comes last of all.
@@ -94,7 +95,9 @@ OF_ROOM = {
     "dsproj.kernel.where": {"Unavailable"},
 }
 OF_OTHERS = {
+    "IPython",
     "itables",
+    "jupyter_client",
     "keras",
     "matplotlib",
     "numpy",

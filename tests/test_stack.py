@@ -133,7 +133,7 @@ def test_a_job_goes_through_the_worker_and_the_dashboard_shows_it(project, expec
 
 
 def test_every_notebook_runs_twice_and_git_sees_nothing(project):
-    assert project.notebooks(times=2) == own_notebooks(project) >= 7
+    assert project.notebooks(times=2) == own_notebooks(project) >= 8
     assert project.git("status", "--porcelain") == ""
     dotted = {path.name for path in project.path.iterdir() if path.name.startswith(".")}
     known = {entry.split("/")[0] for entry in project.git("ls-files").splitlines()}
