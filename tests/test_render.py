@@ -78,11 +78,12 @@ OF_LIB = {
     "lib.mongo": {"Unavailable", "collection", "connect_to_mongo", "load_vectors", "nearest", "store_vectors"},
     "lib.postgres": {
         "CODES", "LABEL", "TABLE", "TARGET", "Unavailable", "connect_to_postgres", "encode_target", "encode_targets",
-        "read_frame", "write_frame",
+        "load_array", "nearest", "read_frame", "store_array", "write_frame",
     },
 }  # fmt: skip
 OF_ROOM = {
     "dsproj.kernel.redis_client": {"connect_to_redis"},
+    "dsproj.kernel.arrays": {"load_array", "nearest", "store_array"},
     "dsproj.kernel.connection": {"connect_to_postgres", "identifier", "transaction"},
     "dsproj.kernel": {"frames_read", "frames_write", "redis_values", "values"},
     "dsproj.kernel.jobs": {"enqueue_each", "enqueue_ranges", "queue"},

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,11 @@ from lib.postgres import (
     connect_to_postgres,
     encode_target,
     encode_targets,
+    load_array,
+    nearest,
     read_frame,
+    store_array,
+    transaction,
     write_frame,
 )
 from psycopg2 import sql
@@ -215,6 +220,102 @@ def test_numpy_values_are_parameters(value, expected):
     _, cur = connect_to_postgres()
     cur.execute("SELECT %s", [value])
     assert cur.fetchone()[0] == expected
+
+
+FLOATS = [
+    np.array([0.1, np.nan, np.inf, -np.inf, 1e-300]),
+    np.arange(6.0).reshape(2, 3),
+    np.array([[np.nan]]),
+    np.array([]),
+    np.float32([0.1, 2**24]),
+]
+
+
+@pytest.mark.parametrize("array", FLOATS, ids=lambda array: f"{array.dtype}{array.shape}")
+def test_arrays_of_fractions_are_double_precision(array, table):
+    con, cur = connect_to_postgres()
+    cur.execute(f"ALTER TABLE {table} ADD v double precision[]")
+    cur.execute(f"UPDATE {table} SET v = %s", [array])
+    con.commit()
+    cur.execute(f"SELECT v, pg_typeof(%s)::text FROM {table} WHERE v = %s LIMIT 1", [array, array])
+    found, kind = cur.fetchone()
+    assert kind == "double precision[]"
+    np.testing.assert_array_equal(np.array(found, dtype=float), array)
+    column = read_frame(f"SELECT v FROM {table}")["v"]
+    np.testing.assert_array_equal(np.array(column.tolist(), dtype=float)[2], array)
+
+
+def test_a_frame_of_vectors_and_empty_arrays_of_other_types(table):
+    vectors = np.random.default_rng(0).random((50, 4))
+    write_frame(pd.DataFrame({"_id": range(50), "v": list(vectors)}), table, if_exists="replace")
+    np.testing.assert_array_equal(np.array(read_frame(table)["v"].tolist()), vectors)
+    _, cur = connect_to_postgres()
+    cur.execute(f"SELECT count(*) FROM {table} WHERE _id = ANY(%s)", [np.zeros((0, 2), dtype=int)])
+    assert cur.fetchone()[0] == 0
+
+
+@pytest.fixture
+def stored():
+    name = f"test_{uuid4().hex[:12]}"
+    yield name
+    with transaction() as cur:
+        cur.execute("SELECT 1 WHERE to_regclass('dsproj_arrays') IS NOT NULL")
+        if cur.fetchone():
+            cur.execute("DELETE FROM dsproj_arrays WHERE name = %s", [name])
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        *FLOATS,
+        np.zeros((0, 3, 2), dtype="i2"),
+        np.array(7),
+        np.asfortranarray(np.random.default_rng(0).random((300, 400))),
+        np.array(["ä", ""]),
+        np.array(["2024-02-29", "NaT"], dtype="datetime64[D]"),
+        np.array([True, False]),
+        np.array([1 + 2j]),
+        np.zeros(3, dtype=[("a", "i4"), ("b", "f8")]),
+    ],
+    ids=lambda array: f"{array.dtype}{array.shape}",
+)
+def test_any_array_is_stored_with_its_dtype_and_shape(stored, array):
+    store_array(stored, np.arange(3))
+    store_array(stored, array)
+    back = load_array(stored)
+    assert (back.dtype, back.shape) == (array.dtype, array.shape)
+    np.testing.assert_array_equal(back, array)
+    _, cur = connect_to_postgres()
+    cur.execute("SELECT dtype, shape FROM dsproj_arrays WHERE name = %s", [stored])
+    assert list(cur.fetchone()) == [str(array.dtype), str(array.shape)]
+
+
+def test_an_array_of_64_mb_is_stored_whole(stored):
+    array = np.random.default_rng(0).random(2**23)
+    store_array(stored, array)
+    np.testing.assert_array_equal(load_array(stored), array)
+
+
+def test_what_is_no_array_or_not_there_is_said(stored):
+    for value, said in [([1], "a list is no array"), (np.array([{}]), "Python objects"), (pd.Series([1]), "a Series")]:
+        with pytest.raises(TypeError, match=f"^store_array..{stored}., ….: .*{said}"):
+            store_array(stored, value)
+    with pytest.raises(LookupError, match=f"^no array is stored as '{stored}'; there is: "):
+        load_array(stored)
+
+
+def test_the_nearest_vectors(table):
+    vectors = np.random.default_rng(0).random((500, 6))
+    df = pd.DataFrame({"_id": range(500), "v": [*vectors[:-1], None]})
+    write_frame(df, table, if_exists="replace")
+    found = nearest(table, "v", vectors[7], n=4)
+    distances = np.sqrt(((vectors[:-1] - vectors[7]) ** 2).sum(axis=1))
+    assert found["_id"].tolist() == np.argsort(distances)[:4].tolist() and list(found) == ["_id", "v", "distance"]
+    np.testing.assert_allclose(found["distance"], np.sort(distances)[:4])
+    with pytest.raises(ValueError, match=f"{table}.v has vectors of 6 numbers, and this one has 5"):
+        nearest(table, "v", vectors[7][:5])
+    with pytest.raises(TypeError, match="_id is no array"):
+        nearest(table, "_id", [1.0])
 
 
 def test_arrays_and_numbers_find_rows(table):

@@ -67,6 +67,9 @@ def _know_numpy() -> None:
         return
 
     def adapt(value: Any) -> Any:
+        if value.ndim and (value.dtype.kind == "f" or not value.size):
+            numbers = str(value.astype(float).tolist() if value.size else []).translate({ord("["): "{", ord("]"): "}"})
+            return extensions.AsIs(f"'{numbers}'" + ("::double precision[]" if value.dtype.kind == "f" else ""))
         if value.dtype.kind in "mM" and value.dtype.name not in ("datetime64[D]", "datetime64[us]", "timedelta64[us]"):
             value = value.astype(f"{value.dtype.name.partition('[')[0]}[us]")  # else nanoseconds would be integers
         found = value.tolist()  # a long double stays one otherwise

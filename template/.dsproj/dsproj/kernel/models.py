@@ -147,20 +147,15 @@ def list_models(name: str | None = None) -> "pd.DataFrame":
     where = "name = coalesce(%s, name) ORDER BY saved_at DESC, name, version DESC"
     query = f"SELECT {COLUMNS}, length(content) AS size FROM dsproj_models WHERE {where}"
     with transaction(reading=True) as cur:
-        if not _there(cur):
+        if not bytea.exists(cur, "dsproj_models"):
             return pd.DataFrame(columns=[*COLUMNS.split(", "), "size"])
         return frames_read.read(cur, frames_read.text(cur, query, [name], None, 0))
-
-
-def _there(cur: Cursor) -> bool:
-    cur.execute("SELECT 1 WHERE to_regclass('dsproj_models') IS NOT NULL")
-    return cur.fetchone() is not None
 
 
 def _find(cur: Cursor, name: str, version: int | None) -> tuple[int, dict[str, str]]:
     """The version, and the packages that it was saved with. Raises LookupError, which says what there is."""
     known: dict[str, dict[int, dict[str, str]]] = {}
-    if _there(cur):
+    if bytea.exists(cur, "dsproj_models"):
         cur.execute("SELECT name, version, packages FROM dsproj_models ORDER BY name, version")
         for row in cur:
             known.setdefault(row["name"], {})[row["version"]] = row["packages"]

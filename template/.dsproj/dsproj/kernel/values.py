@@ -21,7 +21,7 @@ def encode(key: str, value: Any) -> bytes | Pieces:
     numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
     try:
         if numpy and isinstance(value, numpy.ndarray):
-            return _array(numpy, value)
+            return array(value)
         if pandas and isinstance(value, pandas.DataFrame):
             from dsproj.kernel import frames_arrow
 
@@ -52,10 +52,13 @@ def decode(key: str, data: bytes | bytearray) -> Any:
 
 def check_size(nbytes: int) -> None:
     if nbytes > LIMIT:
-        raise ValueError(f"{nbytes / 2**20:,.0f} MB: Redis takes at most {LIMIT // 2**20} MB under one key")
+        raise ValueError(f"{nbytes / 2**20:,.0f} MB: at most {LIMIT // 2**20} MB are kept under one key")
 
 
-def _array(numpy: Any, array: Any) -> bytes | Pieces:
+def array(array: Any) -> bytes | Pieces:
+    """An array as an .npy file, a long one in its own memory. TypeError for objects and masks, ValueError for more than LIMIT."""
+    import numpy
+
     if array.dtype.hasobject:
         raise TypeError(f"an array of {array.dtype} holds Python objects: convert it to numbers or text first")
     if isinstance(array, numpy.ma.MaskedArray):
