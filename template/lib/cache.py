@@ -20,8 +20,7 @@ def put(key: str, value: Any, ttl: float | None = None) -> None:
     holds an array) and for a frame's column that Arrow cannot keep (of dictionaries, sets, or mixed types), and ValueError for
     more than 512 MB. Nothing is pickled.
     """
-    data: Any = values.encode(key, value)
-    connect_to_redis().set(key, data, px=None if ttl is None else max(1, int(ttl * 1000)))
+    redis_values.write(connect_to_redis(), key, values.encode(key, value), ttl)
 
 
 def get(key: str) -> Any:
@@ -31,7 +30,7 @@ def get(key: str) -> Any:
     """
     data = redis_values.read(connect_to_redis(), key)
     if data is None:
-        raise KeyError(key)
+        raise KeyError(f"nothing is kept under {key!r}, or no longer: put it anew")
     if data.startswith(b"PK"):
         raise KeyError(f"{key}: a DataFrame as this project stored them before its last update; put it anew")
     return values.decode(key, data)

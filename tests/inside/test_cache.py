@@ -158,8 +158,18 @@ def test_frames_keep_types_and_index(key):
 
 
 def test_a_missing_key_is_a_key_error(key):
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=f"nothing is kept under '{key}'"):
         get(key)
+
+
+def test_a_server_that_went_away_is_said_with_the_command_that_starts_it(key, monkeypatch):
+    monkeypatch.setenv("REDIS_URL", "redis://:secret@127.0.0.1:1/0")
+    gone = redis.Redis(port=1, retry=None)
+    monkeypatch.setattr(redis_client, "_clients", {os.getpid(): gone})
+    for action in (lambda: get(key), lambda: put(key, LONG)):
+        with pytest.raises(Unavailable, match="make up") as failure:
+            action()
+        assert "secret" not in str(failure.value) and "127.0.0.1:1 does not answer" in str(failure.value)
 
 
 def test_a_value_lives_as_long_as_asked(key):

@@ -1,9 +1,13 @@
 """Long values to and from Redis without a copy of them in between: redis-py itself makes one to send and three to receive."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import redis
 from redis._parsers.socket import SERVER_CLOSED_CONNECTION_ERROR, SocketBuffer
+
+from dsproj.kernel.where import LOGS, Unavailable, url, without_password
 
 Buffer = bytes | bytearray | memoryview
 LONG = 2**16  # bytes, from which on a value is worth the trouble
@@ -37,11 +41,32 @@ class Packer:
         return [*packed, text]
 
 
+@contextlib.contextmanager
+def _available() -> Iterator[None]:
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        where = without_password(url("REDIS_URL"))
+        raise Unavailable(f"Redis at {where} does not answer: {error}; {LOGS}", "make up") from None
+
+
+def write(client: redis.Redis, key: str, data: bytes | Pieces, ttl: float | None) -> None:
+    """Set a key, for `ttl` seconds or for good. Raises Unavailable where the server has gone."""
+    value: Any = data
+    with _available():
+        client.set(key, value, px=None if ttl is None else max(1, int(ttl * 1000)))
+
+
 def read(client: redis.Redis, key: str) -> bytes | bytearray | None:
     """The value of a key, where it is long in memory that nobody else has; None where there is none.
 
-    Raises ValueError for a key that holds a list, hash, or stream.
+    Raises ValueError for a key that holds a list, hash, or stream, Unavailable where the server has gone.
     """
+    with _available():
+        return _read(client, key)
+
+
+def _read(client: redis.Redis, key: str) -> bytes | bytearray | None:
     connection = client.connection_pool.get_connection()
     try:
         return connection.retry.call_with_retry(lambda: _get(connection, key), lambda _: connection.disconnect())
