@@ -1,7 +1,10 @@
 """A table that is there and a further file for it: what is new is said, taken when asked for, added; on both engines."""
 
 import shutil
+from datetime import date
+from functools import partial
 
+import pandas as pd
 import pytest
 import s3
 from conftest import command
@@ -109,7 +112,8 @@ def test_a_new_month_is_added_and_every_way_to_the_table_has_it(project, tmp_pat
     month = tmp_path / "crops 2026-02.csv"
     month.write_text(FEBRUARY)
     project.sql("UPDATE crops SET yield = 9 WHERE plot = 2")  # work on the table stays
-    project.make("dataset", f"SOURCE={month}", "TABLE=crops", "MODE=append")
+    said = project.make("dataset", f"SOURCE={month}", "TABLE=crops", "MODE=append")
+    assert "date: day first, as in the table" in said, said  # which January shows
     assert project.sql(ROWS) == OF_BOTH.replace(",13,3 ", ",13,9 ").replace("2026-01-13,3", "2026-01-13,9")
     assert project.sql(LEDGER) == '4|crops.csv|["crops_2026-02.csv"]'
     assert str(tmp_path) not in (project.path / "docker/postgres/datasets/crops+1.env").read_text()
@@ -162,6 +166,30 @@ def test_a_month_of_the_same_file_name_and_of_renamed_columns(project, tmp_path)
     project.make("dataset", f"SOURCE={tmp_path}/crops.csv", "MODE=append")
     assert project.sql("SELECT sum(harvest) FROM crops") == "9.5"
     assert (project.path / "data/crops-2.csv").read_text() == FEBRUARY
+
+
+def test_files_with_types_are_added_and_take_the_place_of_others(stack, tmp_path):
+    """Parquet and JSON lines, a workbook: each by both ways, also to a table that a file of another kind has made."""
+    frame = pd.DataFrame({"plot": [1, 2], "day": [date(2026, 1, 31), None], "yield": [2.5, None]})
+    writers = {"parquet": frame.to_parquet, "xlsx": partial(frame.to_excel, index=False),
+               "jsonl": partial(frame.to_json, orient="records", lines=True, date_format="iso", date_unit="s")}  # fmt: skip
+    rows = "SELECT string_agg(concat_ws(',', plot, day::date, yield), ' ' ORDER BY _id) FROM oats"
+    once = "1,2026-01-31,2.5 2"
+    for name in ("a.parquet", "b.xlsx", "c.jsonl"):
+        writers[name.partition(".")[2]](tmp_path / name)
+    try:
+        stack.make("dataset", f"SOURCE={tmp_path}/a.parquet", "TABLE=oats")
+        stack.make("dataset", f"SOURCE={tmp_path}/b.xlsx", "TABLE=oats", "MODE=append")
+        stack.make("dataset", f"SOURCE={tmp_path}/c.jsonl", "TABLE=oats", "MODE=append")
+        assert stack.sql(rows) == f"{once} {once} {once}"
+        for name in ("b.xlsx", "c.jsonl"):
+            stack.make("dataset", f"SOURCE={tmp_path}/{name}", "TABLE=oats", "MODE=replace")
+            assert stack.sql(rows) == once
+        frame.assign(plot=[3, 4]).to_parquet(tmp_path / "d.parquet")
+        stack.make("dataset", f"SOURCE={tmp_path}/d.parquet", "TABLE=oats", "MODE=append")
+        assert stack.sql(rows) == f"{once} {once.replace('2 2', '2 4').replace('1,', '3,', 1)}"
+    finally:
+        stack.make("dataset", "DROP=oats", "FORCE=1")
 
 
 def test_days_and_months_are_told_apart_or_not_taken(project, tmp_path):

@@ -184,6 +184,18 @@ def test_relative_source_is_meant_from_where_the_user_typed(project, tmp_path, m
     assert (made.path / "data/my_crops.csv").read_text() == "a\n1\n"
 
 
+def test_a_folder_comes_as_one_archive(project, tmp_path):
+    folder = tmp_path / "Sales 2026"
+    folder.mkdir()
+    (folder / "jan.csv").write_text("day,sum\n2026-01-31,1.5\n")
+    (folder / "feb.csv").write_text("sum;day;note\n2;2026-02-01;x\n")
+    made = project(dataset="csv", dataset_source=f"{folder}/")
+    assert dataset.bring(made).complete
+    with zipfile.ZipFile(made.path / "data/sales_2026.zip") as archive:
+        assert archive.namelist() == ["feb.csv", "jan.csv"]
+    assert "is written when the servers start" in schema.infer(made).text
+
+
 def test_no_file_of_git_says_where_the_data_lay(template, tmp_path):
     home = tmp_path / "home of Ada"
     home.mkdir()

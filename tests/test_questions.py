@@ -84,6 +84,7 @@ def test_any_name_gives_a_valid_project(render, name):
         ("s3://bucket/a/Crop Yields.csv", "crop_yields"),
         ("https://docs.google.com/spreadsheets/d/1aB/edit#gid=0", "sheet"),
         ("/tmp/данные.csv", "data"),
+        ("/data/Sales 2026/", "sales_2026"),
     ],
 )
 def test_table_name_from_source(render, source, table):

@@ -161,6 +161,32 @@ def test_the_types_of_a_study_without_values_or_with_odd_codes(tmp_path):
     assert text == '"",1,0.5,1099511627776\n"",9,1,1\n'
 
 
+@pytest.mark.parametrize("name", ["base.xls", "base.xlsb", "base.ods", "file1.sas7bdat", "study.por"])
+def test_formats_of_which_others_wrote_the_sample(tmp_path, name):
+    """A row of each kind of cell, of python-calamine; a file of SAS's, of sas7bdat-converter."""
+    path = tmp_path / name
+    if name == "study.por":
+        import pyreadstat
+
+        pyreadstat.write_por(formats.STUDY.replace("ü", "c"), str(path))
+    else:
+        path.write_bytes(gzip.decompress((ROOT / "tests" / "samples" / f"{name}.gz").read_bytes()))
+    sql, text = text_of(path, part="Sheet1" if "base" in name else "")
+    types = re.findall(r"^    \w+ +(\w+(?: precision)?),?  |^    \w+ +(\w+(?: precision)?),?$", sql, re.M)
+    first, kinds = {
+        "base": ("String,1,1.1,true,false,2010-10-10,2010-10-10 10:10:10,10:10:10,10:10:10.100000,",
+                 "text integer double precision boolean boolean date timestamp text text text"),
+        "file1": ('1,"Some text",2.5,2018-01-02\n2,"Some more text",17.23,2018-02-05\n3,"Lorem', "integer text double precision date"),
+        "study": ('1,1,1,0.5,"a",2026-01-31\n2,2,2,,"b",\n3,1,98,2,"c",2026-02-01\n', "integer integer integer double precision text date"),
+    }[name.partition(".")[0]]  # fmt: skip
+    assert text.startswith(first) and " ".join(map("".join, types)) == kinds, (sql, text)
+    for part in (100, len(path.read_bytes()) // 2):
+        path.write_bytes(path.read_bytes()[:part])
+        with pytest.raises(Problem) as caught:
+            infer(path, "t", tmp_path / "bad.sql")
+        assert "\n" not in str(caught.value) and not (tmp_path / "bad.sql").exists(), caught.value
+
+
 def test_columns_can_be_chosen_by_an_edit_of_the_sql(tmp_path):
     path, *_ = formats.make("crops.parquet", tmp_path)
     assert b"".join(printed(*options([f"--file={path}", "--columns=2,1"]))) == b"1099511627776,1\n1,2\n,\n"

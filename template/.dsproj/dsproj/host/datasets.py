@@ -86,11 +86,14 @@ def each_of(steps: Iterable[Callable[[], Any]]) -> None:
 
 
 def add_each(engine: Engine, report: Report, source: str, table: str, mode: str, options: Sequence[str]) -> None:
-    """A data set from each file of a folder or pattern; `table` is how their names begin."""
+    """A data set from each file of a folder or pattern, also after one that is refused; `table` is how their names begin."""
     if not (several := files_of(os.path.abspath(os.path.expanduser(source)))):
         raise Problem(f"SOURCE={source}: FILES=each is for a folder, or for a pattern such as sales-*.csv")
-    for _, path in several:
-        add(engine, report, str(path), f"{table}_{table_name(str(path))}"[:63] if table else "", mode, options)
+    name = f"{table}_" if table else ""
+    each_of(
+        later(add, engine, report, str(path), f"{name}{table_name(str(path))}"[:63] if name else "", mode, options)
+        for _, path in several
+    )
 
 
 def add(engine: Engine, report: Report, source: str, table: str, mode: str, options: Sequence[str]) -> None:

@@ -36,9 +36,10 @@ def infer(
     if has_statements(sql_path) and not force:
         raise Problem(f"{sql_path} is written already: --force replaces it")
     with in_one_line(path):
+        made = head.read_text(encoding="utf-8") if head else ""
+        options["days"] = sqltext.days_of(made)
         found = of_tables.read(path, **options)
         if head:
-            made = head.read_text(encoding="utf-8")
             text = sqltext.rows_sql(found, table, changes.names_in_table(found, made, was, **options), made)
         else:
             text = sqltext.sql(found, table)

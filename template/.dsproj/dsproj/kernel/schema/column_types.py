@@ -293,13 +293,18 @@ def settle_commas(columns: list[Column]) -> None:
             column.notes[0] = f"decimal comma, as in other columns ({column.commas})"
 
 
-def settle_days(columns: list[Column]) -> str | None:
-    """One order of day and month for the whole file, as PostgreSQL reads with one DateStyle: "DMY", "MDY" or None."""
-    known = [column.order for column in columns if column.order not in ("", "either")]
+def settle_days(columns: list[Column], given: str = "") -> str | None:
+    """One order of day and month for the whole file, as PostgreSQL reads with one DateStyle: "DMY", "MDY" or None.
+
+    given: the order where the file itself does not tell, "" if nobody does.
+    """
+    known, where = [column.order for column in columns if column.order not in ("", "either")], "other columns"
+    if not known and given and any(column.order == "either" for column in columns):
+        known, where = ["day first" if given == "DMY" else "month first"], "the table"
     order = max("day first", "month first", key=known.count)
     for column in columns:
         if column.order == "either" and known:
-            column.notes[0] = f"{column.type}: {order}, as in other columns ({column.date})"
+            column.notes[0] = f"{column.type}: {order}, as in {where} ({column.date})"
         elif column.order == "either":
             column.type = "text"
             column.notes[0] = f"text: {column.date} can be read with the day or the month first; nothing tells which"

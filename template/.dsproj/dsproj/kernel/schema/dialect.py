@@ -22,6 +22,10 @@ DELIMITERS = ",;\t|"
 BLANKS = " "  # as a delimiter: any number of blanks or tabs
 SAMPLE = 1 << 18  # bytes from which delimiter and quotes are found; the whole file is then held to them
 ROWS = 2000
+# What directives call the types of columns.
+TYPES = set(
+    "numeric categorical string text str int integer long float double number bool boolean date datetime".split()
+)
 MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 HIGH = re.compile(rb"[\x80-\xff]")
 EITHER = rewriting.EITHER.decode()
@@ -254,9 +258,16 @@ def lines_above(text: str) -> tuple[int, str]:
     values = lines[count].count(delimiter)
     alike = [values > 0 and line.count(delimiter) == values for line in lines[:count]]
     below = split("\n".join(lines[count:]), delimiter, *find_quote(text, delimiter))
-    if not alike[-1] or lines[count - 1].startswith("# ") and names_numbers(below):
+    is_note = lines[count - 1].startswith("# ") or are_directives(lines[:count], delimiter)
+    if not alike[-1] or is_note and names_numbers(below):
         return count, DELIMITERS
     return 0 if all(alike) else count - 1, DELIMITERS
+
+
+def are_directives(lines: list[str], delimiter: str) -> bool:
+    """Do lines that begin with # speak of the columns: of their types ("#q2:types", "#datatype"), or several of them?"""
+    words = {word.strip().lower() for word in lines[-1].split(delimiter)[1:]} - {""}
+    return len(lines) > 1 or bool(words) and words <= TYPES
 
 
 def names_words(lines: list[str]) -> bool:

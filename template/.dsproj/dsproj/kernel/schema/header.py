@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Iterable
 
+from dsproj.errors import Problem
+from dsproj.kernel.schema.column_types import shown
 from dsproj.kernel.schema.kinds import MISSING
 
 Rows = list[list[str]]
@@ -108,6 +110,38 @@ def has_second_line(rows: Rows) -> bool:
     numbers = [index for index, column in enumerate(zip(*rest, strict=True)) if share(is_number, column) > 0.9]
     words = [index for index in numbers if not is_missing(second[index]) and not is_number(second[index])]
     return bool(words) and len(words) == sum(bool(second[index].strip()) for index in numbers)
+
+
+def second_table(rows: Rows) -> int | None:
+    """Where the header of another table stands: words, with numbers in every column below it, and above it in none."""
+    number = max((number for number, row in enumerate(rows) if not any(map(is_number, row))), default=0)
+    names, above, below = rows[number], rows[:number], rows[number + 1 :]
+    width = len(names)
+    if number < 3 or len(below) < 5 or width < 2 or {len(row) for row in [rows[0], *below]} != {width}:
+        return None
+    if len(set(names)) < width or any(map(is_missing, names)):
+        return None
+    return number if max(numbers_by_column(above, width)) < 0.5 and min(numbers_by_column(below, width)) > 0.9 else None
+
+
+def refuse_others_above(rows: Rows, line: int) -> None:
+    """Raise a Problem where a title, or another table, stands above the table; the first row is on this line."""
+    anyway = "make dataset SOURCE=… HEADER=yes"
+    if is_title(rows):
+        raise Problem(
+            f"line {line} has a value in one column only: is it a title above the table? "
+            f"Remove it; if it does name the columns: {anyway}"
+        )
+    if number := second_table(rows):
+        raise Problem(
+            f"row {number + 1} ({shown(', '.join(rows[number]), 80)}) looks like the header of another table, with numbers "
+            f"below it and none above it: save the two apart; if it is one table: {anyway}"
+        )
+
+
+def numbers_by_column(rows: Rows, width: int) -> list[float]:
+    """In each column, the share of numbers."""
+    return [share(is_number, [row[column] for row in rows if len(row) > column]) for column in range(width)]
 
 
 def is_fixed_width(rows: Rows) -> bool:

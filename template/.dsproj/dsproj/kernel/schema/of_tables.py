@@ -29,7 +29,7 @@ def read(
 
 
 def with_types(
-    source: Any, header: bool | None = None, names: list[str] | None = None, bad: str = ""
+    source: Any, header: bool | None = None, names: list[str] | None = None, bad: str = "", days: str = ""
 ) -> reading.Reading:
     from dsproj.kernel import tables
 

@@ -15,7 +15,7 @@ from dsproj.errors import Problem
 from dsproj.kernel.schema import column_types
 from dsproj.kernel.schema.column_types import Column, shown
 from dsproj.kernel.schema.dialect import EITHER, Dialect, find_dialect, letters_of_another
-from dsproj.kernel.schema.header import has_header, has_second_line, is_fixed_width, is_title
+from dsproj.kernel.schema.header import has_header, has_second_line, is_fixed_width, refuse_others_above
 from dsproj.kernel.schema.kinds import quoted
 from dsproj.kernel.schema.places import MOST_SHOWN, Odd, name_bad_cells, rows_of_width
 from dsproj.names import column_names
@@ -57,21 +57,19 @@ def read(
     names: list[str] | None = None,
     bad: str = "",
     dialect: Dialect | None = None,
+    days: str = "",
 ) -> Reading:
     """Read all of a file. Raises a Problem.
 
     encoding: "": find out. header: does the first row name the columns? None: find out. names: instead of those.
     bad: "null" takes the few cells that keep a column from its type for missing. dialect: where it is
-    known how the file is written.
+    known how the file is written. days: "DMY" or "MDY" where the file itself does not tell.
     """
     if bad not in ("", "null"):
         raise Problem(f"BAD={bad}: there is null alone, which takes cells that keep a column from its type for missing")
     dialect = dialect or find_dialect(path, encoding)
-    if header is None and is_title(dialect.first_rows):
-        raise Problem(
-            f"line {dialect.skip + 1} has a value in one column only: is it a title above the table? "
-            "Remove it; if it does name the columns: make dataset SOURCE=… HEADER=yes"
-        )
+    if header is None:
+        refuse_others_above(dialect.first_rows, dialect.skip + 1)
     try:
         found = described(path, dialect, header, names)
         examine(found, bad)
@@ -84,7 +82,7 @@ def read(
             examine(found, bad)
         except Problem:
             raise problem from None
-    found.datestyle = column_types.settle_days(found.columns)
+    found.datestyle = column_types.settle_days(found.columns, days)
     found.trim = column_types.settle_blanks(found.columns, found.rows)
     check_row_size(found)
     if dialect.encoding == "cp1252" and not encoding:

@@ -40,15 +40,20 @@ def rows_sql(found: Reading, table: str, names: list[str], head: str) -> str:
     names: the table's, for each column of the file; head: the text of the SQL file that makes it.
     """
     columns = [replace(column, name=name) for column, name in zip(found.columns, names, strict=True)]
-    known = re.search(r"datestyle = 'ISO, (\w+)'", head)
     # Where nothing tells day from month, 1/2/2026 shall be an error: the server would take either for granted.
-    order = found.datestyle or (known[1] if known else "YMD")
+    order = found.datestyle or days_of(head) or "YMD"
     lines = [
         f"-- The rows of data/{shown(found.path.name, 120)}, added to table {identifier(table)}, which another file here makes.",
         *datestyle(order),
         copy_line(replace(found, columns=columns), identifier(table)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def days_of(text: str) -> str:
+    """The order of day and month in an SQL file's text: "DMY", "MDY", or "" where it has none."""
+    known = re.search(r"datestyle = 'ISO, (\w+)'", text)
+    return known[1] if known and known[1] != "YMD" else ""
 
 
 def datestyle(order: str | None) -> list[str]:
