@@ -169,7 +169,7 @@ def test_a_month_of_the_same_file_name_and_of_renamed_columns(project, tmp_path)
 
 
 def test_files_with_types_are_added_and_take_the_place_of_others(stack, tmp_path):
-    """Parquet and JSON lines, a workbook: each by both ways, also to a table that a file of another kind has made."""
+    """Parquet, JSON lines, a workbook: to a table that a file of another kind has made, and in its place."""
     frame = pd.DataFrame({"plot": [1, 2], "day": [date(2026, 1, 31), None], "yield": [2.5, None]})
     writers = {"parquet": frame.to_parquet, "xlsx": partial(frame.to_excel, index=False),
                "jsonl": partial(frame.to_json, orient="records", lines=True, date_format="iso", date_unit="s")}  # fmt: skip
@@ -178,16 +178,13 @@ def test_files_with_types_are_added_and_take_the_place_of_others(stack, tmp_path
     for name in ("a.parquet", "b.xlsx", "c.jsonl"):
         writers[name.partition(".")[2]](tmp_path / name)
     try:
-        stack.make("dataset", f"SOURCE={tmp_path}/a.parquet", "TABLE=oats")
-        stack.make("dataset", f"SOURCE={tmp_path}/b.xlsx", "TABLE=oats", "MODE=append")
-        stack.make("dataset", f"SOURCE={tmp_path}/c.jsonl", "TABLE=oats", "MODE=append")
-        assert stack.sql(rows) == f"{once} {once} {once}"
-        for name in ("b.xlsx", "c.jsonl"):
+        stack.make("dataset", f"SOURCE={tmp_path}/c.jsonl", "TABLE=oats")
+        for name in ("a.parquet", "b.xlsx"):
             stack.make("dataset", f"SOURCE={tmp_path}/{name}", "TABLE=oats", "MODE=replace")
             assert stack.sql(rows) == once
-        frame.assign(plot=[3, 4]).to_parquet(tmp_path / "d.parquet")
-        stack.make("dataset", f"SOURCE={tmp_path}/d.parquet", "TABLE=oats", "MODE=append")
-        assert stack.sql(rows) == f"{once} {once.replace('2 2', '2 4').replace('1,', '3,', 1)}"
+        for name in ("a.parquet", "c.jsonl"):
+            stack.make("dataset", f"SOURCE={tmp_path}/{name}", "TABLE=oats", "MODE=append")
+        assert stack.sql(rows) == f"{once} {once} {once}"
     finally:
         stack.make("dataset", "DROP=oats", "FORCE=1")
 
