@@ -7,9 +7,9 @@ import dataclasses
 import re
 from typing import Any
 
-from dsproj.kernel.schema.kinds import MISSING_IN_TEXT, MOST, kinds_query
+from dsproj.kernel.schema.kinds import MISSING_IN_TEXT, MOST, kinds_of
 
-Kinds = dict[str, dict[str, Any]]  # of the values in one column: a row of kinds_query for each
+Kinds = dict[str, dict[str, Any]]  # of the values in one column: a row of kinds_of for each
 
 # Codes that are written with digits alone, by the words of the column's name; and numbers of phones, where the name ends so
 # (mobile_users are counted).
@@ -80,7 +80,7 @@ def examine(connection: Any, table: str, columns: list[Column], bad: str = "") -
 
     bad: "null" takes the few cells that keep a column from its type for missing.
     """
-    cursor = connection.execute(kinds_query(table))
+    cursor = kinds_of(connection, table, len(columns))
     names = [field[0] for field in cursor.description]
     found = collections.defaultdict(list)
     for row in cursor.fetchall():
@@ -93,7 +93,7 @@ def examine(connection: Any, table: str, columns: list[Column], bad: str = "") -
 
 
 def fill(column: Column, found: list[dict[str, Any]], nulls: bool) -> None:
-    """Decide about the type of one column, by its rows of kinds_query."""
+    """Decide about the type of one column, by its rows of kinds_of."""
     count = {row["kind"]: row["rows"] for row in found}
     column.empty, column.quoted_empty, column.blank = (count.get(kind, 0) for kind in WITHOUT_VALUE)
     column.blanks = [blank for row in found if row["kind"] == "blank" for blank in row["some"]]
@@ -143,7 +143,7 @@ def look_at_blanks(column: Column, found: list[dict[str, Any]], has_values: bool
 
 
 def decide(column: Column, by_kind: Kinds) -> None:
-    """Set type and notes from the kinds of value {kind: row of kinds_query}: digits that are no number come first."""
+    """Set type and notes from the kinds of value {kind: row of kinds_of}: digits that are no number come first."""
     kinds = by_kind.keys()
     digits = sorted(kinds & DIGITS.keys())
     if not kinds:
@@ -225,7 +225,7 @@ def decide_days(column: Column, by_kind: Kinds) -> None:
 def decide_others(column: Column, by_kind: Kinds) -> None:
     """Truth values, and times with the year first; else note what keeps the column from being what most values are."""
     kinds = by_kind.keys()
-    if kinds == {"boolean"} or (kinds == {"letter"} and by_kind["letter"]["values"] > 1):
+    if kinds == {"boolean"} or (kinds == {"letter"} and len(by_kind["letter"]["some"]) > 1):
         column.type = "boolean"
         column.notes += ["boolean: t and f"] * ("letter" in kinds)
     elif kinds == {"named"}:

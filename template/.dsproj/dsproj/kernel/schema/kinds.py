@@ -3,6 +3,8 @@
 # Every distinct value of a column gets a kind ("integer", "leading zeros", "day first", ...) by the patterns below. The
 # values themselves are never converted here: PostgreSQL reads what the file says.
 
+from typing import Any
+
 from dsproj.database.rewriting import COMMA_NUMBER, GROUPED_NUMBER
 
 # Words that stand for "no value" in columns of numbers, dates and truth values, in lower case; and those that do so in text
@@ -43,6 +45,7 @@ KINDS = [
 ]
 # What most text is told by, without a look at the patterns.
 NO_PATTERN = "length(v) > 45 OR NOT regexp_matches(v, '^[-+.,0-9tfijmasond]', 'i')"
+CELLS = 20_000_000  # that are counted at a time
 MOST = 20  # different values of one kind that are kept
 DIGITS = "rtrim(ltrim(translate(split_part(lower({}), 'e', 1), '+-.', ''), '0'), '0')"
 
@@ -53,7 +56,7 @@ def quoted(text: str) -> str:
 
 
 def kinds_query(table: str) -> str:
-    """SQL: for each column of a table of text, and each kind of value in it, the rows, examples and bounds."""
+    """SQL: for each column of a table, or a part of one, of text, and each kind of value in it, the rows, examples and bounds."""
     words = ", ".join(map(quoted, MISSING))
     patterns = "".join(f" WHEN regexp_full_match(v, {quoted(regex)}, 'i') THEN {quoted(kind)}" for kind, regex in KINDS)
     day = "regexp_extract(v, '^[0-9]+[-/.][0-9]+[-/.][0-9]{4}')"
@@ -90,7 +93,7 @@ kinds AS (
             WHEN pattern = 'thousands' THEN replace(v, ',', '') ELSE v END AS u
     FROM patterned
 )
-SELECT name, kind, CASE WHEN kind = 'word' THEN v END AS word, sum(n)::BIGINT AS rows, count(*) AS values,
+SELECT name, kind, CASE WHEN kind = 'word' THEN v END AS word, sum(n)::BIGINT AS rows,
     min(v) AS example, min(raw, {MOST + 1}) AS some, min(length(v)) AS shortest, max(length(v)) AS longest,
     max(CASE WHEN kind = 'integer' OR kind IN ('three', 'thousands') AND NOT contains(v, '.')
         THEN abs(try_cast(replace(v, ',', '') AS BIGINT)) END) AS largest,
@@ -102,4 +105,24 @@ SELECT name, kind, CASE WHEN kind = 'word' THEN v END AS word, sum(n)::BIGINT AS
     bool_or(kind = 'thousands' AND contains(v, '.')) AS fraction,
     bool_or(raw <> v) AS blanks, bool_and(raw LIKE ' %') AS padded,
     bool_and(regexp_full_match(v, '[A-Z][A-Z]')) AS short_codes
-FROM kinds GROUP BY ALL ORDER BY rows DESC, kind DESC, word"""
+FROM kinds GROUP BY ALL"""
+
+
+# Of the kinds in several parts of a table, those in all of it.
+TOGETHER = f"""
+SELECT name, kind, word, sum(rows)::BIGINT AS rows, min(example) AS example,
+    list_sort(list_distinct(flatten(list("some"))))[:{MOST + 1}] AS some, min(shortest) AS shortest, max(longest) AS longest,
+    max(largest) AS largest, bool_or(inexact) AS inexact, bool_or(comma_like) AS comma_like,
+    bool_or(grouped_like) AS grouped_like, bool_or(fraction) AS fraction, bool_or(blanks) AS blanks,
+    bool_and(padded) AS padded, bool_and(short_codes) AS short_codes
+FROM found GROUP BY ALL ORDER BY rows DESC, kind DESC, word"""
+
+
+def kinds_of(connection: Any, table: str, width: int) -> Any:
+    """A cursor of the kinds in a table of so many columns: by parts, since all its different values may be more than memory holds."""
+    (rows,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    step = max(CELLS // width, 1)
+    for number, first in enumerate(range(0, max(rows, 1), step)):
+        part = f"(SELECT * FROM {table} WHERE rowid BETWEEN {first} AND {first + step - 1})" if rows > step else table
+        connection.execute(("INSERT INTO found" if number else "CREATE TEMP TABLE found AS") + kinds_query(part))
+    return connection.execute(TOGETHER)
