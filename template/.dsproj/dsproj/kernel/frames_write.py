@@ -1,28 +1,29 @@
 """From a DataFrame into PostgreSQL, by COPY; frames_read.py says how."""
 
 import contextlib
-import io
+import itertools
 import json
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg2 import errors, sql
+from psycopg2 import Error, errors, sql
 from pyarrow import csv as arrow_csv
 
 from dsproj.kernel import copy_binary
 from dsproj.kernel.connection import Cursor
+from dsproj.kernel.frames_copy import Block, Rows, ahead
 from dsproj.kernel.frames_read import BLOCK, INTEGERS, JSON, JSONB, TIMESTAMP
 
-ROWS_PER_COPY = 25_000  # bounds the memory that they take while writing
+ROWS = 25_000  # of a block
 INTERVAL, NARROW = 1186, {21: pa.int16(), 23: pa.int32()}  # types' oids
 
 SEQUENCES = (list, tuple, np.ndarray)
@@ -48,18 +49,20 @@ def write(cur: Cursor, df: pd.DataFrame, name: str, table: sql.Identifier, if_ex
     cur.execute("SELECT oid FROM pg_type WHERE typcategory = 'A' AND oid = ANY(%s)", [oids])
     array_oids = {row["oid"] for row in cur}
 
-    blocks = _blocks(df, oids, array_oids)
-    with ThreadPoolExecutor(1) as thread:  # it makes the next block while the server takes one
-        coming = thread.submit(next, blocks, None)
-        while (block := coming.result()) is not None:
-            coming = thread.submit(next, blocks, None)
-            copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(table, columns, sql.SQL(block.format))
+    copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})")
+    with ThreadPoolExecutor(1) as thread:
+        blocks = ahead(_blocks(df, oids, array_oids), thread)
+        for kind, those in itertools.groupby(blocks, key=lambda block: block.format):
+            rows: Any = Rows(kind, those)
             try:
-                cur.copy_expert(copy, io.BytesIO(block.rows), size=BLOCK)
+                cur.copy_expert(copy.format(table, columns, sql.SQL(kind)), rows, size=BLOCK)
             except errors.CharacterNotInRepertoire:
-                if guilty := [name for name, array in zip(df.columns, block.arrays, strict=True) if _holds_nul(array)]:
-                    problem = f"column {guilty[0]!r} holds a NUL character, which PostgreSQL cannot store in text"
-                    raise ValueError(problem) from None
+                for block in _blocks(df, oids, array_oids):
+                    _check_nul(df, block.arrays)
+                raise
+            except Error:
+                if rows.failed:
+                    raise rows.failed from None
                 raise
     return len(df)
 
@@ -78,30 +81,22 @@ def _make_table(cur: Cursor, df: pd.DataFrame, name: str, table: sql.Identifier,
         cur.execute(sql.SQL("CREATE TABLE {} ({})").format(table, definitions))
 
 
-class _Block(NamedTuple):
-    """Rows as COPY takes them in a format, and the arrays that they were made of."""
-
-    format: str
-    rows: bytes
-    arrays: list[pa.Array]
-
-
-def _blocks(df: pd.DataFrame, oids: list[int], array_oids: set[int]) -> Iterator[_Block]:
-    """The rows of `df` for columns of these types, ROWS_PER_COPY at a time: where COPY's binary format knows all of them, in that."""
+def _blocks(df: pd.DataFrame, oids: list[int], array_oids: set[int]) -> Iterator[Block]:
+    """The rows of `df` for columns of these types, ROWS at a time: where COPY's binary format knows all of them, in that."""
     is_binary = True
-    for start in range(0, len(df), ROWS_PER_COPY):
-        chunk = df.iloc[start : start + ROWS_PER_COPY]
+    for start in range(0, len(df), ROWS):
+        chunk = df.iloc[start : start + ROWS]
         if is_binary:
             arrays = _arrays(chunk, oids, array_oids, durations=True)
             if how := copy_binary.writers([array.type for array in arrays], oids):
-                yield _Block("binary", _binary(arrays, how, df), arrays)
+                yield Block("binary", _binary(arrays, how, df), arrays)
                 continue
         is_binary = False
         arrays = _arrays(chunk, oids, array_oids, durations=False)
         with pa.BufferOutputStream() as csv:
             options = arrow_csv.WriteOptions(include_header=False)
             arrow_csv.write_csv(pa.table(arrays, names=list(map(str, range(len(arrays))))), csv, options)
-            yield _Block("csv", csv.getvalue().to_pybytes(), arrays)
+            yield Block("csv", csv.getvalue(), arrays)
 
 
 def _arrays(chunk: pd.DataFrame, oids: list[int], array_oids: set[int], durations: bool) -> list[pa.Array]:
@@ -122,18 +117,20 @@ def _narrowed(array: pa.Array, oid: int) -> pa.Array:
     return array
 
 
-def _binary(arrays: list[pa.Array], how: list[copy_binary.Writer], df: pd.DataFrame) -> bytes:
+def _binary(arrays: list[pa.Array], how: list[copy_binary.Writer], df: pd.DataFrame) -> pa.Buffer:
     try:
-        return b"".join([copy_binary.START, copy_binary.rows(arrays, how), copy_binary.END])
+        return copy_binary.rows(arrays, how)
     except OverflowError as error:
         column, row, why = error.args
         raise ValueError(f"column {df.columns[column]!r} holds {why} ({arrays[column][row]})") from None
 
 
-def _holds_nul(array: pa.Array) -> bool:
-    """Only text and bytes can; all else is written without."""
-    is_text = str(array.type) in ("string", "large_string", "binary", "large_binary")
-    return is_text and pc.any(pc.match_substring(array, "\x00")).as_py()
+def _check_nul(df: pd.DataFrame, arrays: list[pa.Array]) -> None:
+    """Raise for text with a NUL; numbers have no such, and bytes may."""
+    for name, array in zip(df.columns, arrays, strict=True):
+        is_text = str(array.type) in ("string", "large_string")
+        if is_text and pc.any(pc.match_substring(array, "\x00")).as_py():
+            raise ValueError(f"column {name!r} holds a NUL character, which PostgreSQL cannot store in text")
 
 
 def _check_names(df: pd.DataFrame) -> None:
