@@ -143,7 +143,14 @@ def test_several_files_become_one_table_or_one_each(project, tmp_path):
         first, second = {"year": 2024, "sum": 1.5}, {"year": 2025, "sum": 2, "note": "x"}
         named = [{**first, "filename": "2024.csv"}, {**second, "filename": "2025.csv"}]
         assert rows_of(project, "sales") == exact(named)
-        project.make("dataset", f"SOURCE={folder}/*.csv", "FILES=each")
+        (folder / "2023.csv").write_text("year,n\n2023,1,2\n2023,1,2\n")
+        (folder / "2024a.csv").write_text("\0")
+        said = project.refused("dataset", f"SOURCE={folder}/*.csv", "FILES=each")
+        assert "data/2023.csv: line 2 has 3 values" in said and "data/2024a.csv: " in said, said
+        assert "t_2025: 1 rows from data/2025.csv" in said  # the others are loaded
+        for name in ("2023.csv", "2024a.csv"):
+            assert not (project.path / "data" / name).exists()
+            (folder / name).unlink()
         assert rows_of(project, "t_2024") + rows_of(project, "t_2025") == exact([first, second])
     finally:
         for table in ("sales", "t_2024", "t_2025"):
