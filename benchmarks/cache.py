@@ -40,7 +40,7 @@ for name, value in values.items():
     data = connect_to_redis().get(KEY)
     actions = {"raw": lambda: raw(data), "ours": lambda: ours(value), "pickled": lambda: pickled(value)}
     taken = {what: [] for what in actions}
-    for number in range(runs * (100 if len(data) < 2**16 else 3 if len(data) < 2**22 else 1) + 1):
+    for number in range(runs * (100 if len(data) < 2**16 else 30 if len(data) < 2**22 else 1) + 1):
         for what, action in actions.items():  # in turns
             start = time.perf_counter()
             action()
