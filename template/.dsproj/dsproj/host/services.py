@@ -32,7 +32,7 @@ def definition(name: str, function: str) -> dict[str, Any]:
     return {
         "extends": {"file": "docker-compose.yml", "service": "this_worker"},
         "command": ["python", "-m", MODULE, "run", function, name],
-        "healthcheck": {"test": check, "interval": "2s", "start_period": "20s"},
+        "healthcheck": {"test": check, "interval": "5s", "start_period": "20s"},
         "labels": {"dsproj.function": function},
         "scale": 1,
     }
