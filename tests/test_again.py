@@ -92,6 +92,19 @@ def test_a_changed_file_is_taken_in_place_of_the_other(project, tmp_path):
     assert "crops is loaded already: 1 rows" in project.make("dataset", f"SOURCE={source}")
 
 
+def test_a_file_that_takes_the_place_of_another_overwrites_no_third(project, tmp_path):
+    mine = project.path / "data/mine.csv"
+    mine.write_text("a file of mine\n")
+    (tmp_path / "peas.csv").write_text("plot,soil\n1,clay\n")
+    (tmp_path / "mine.csv").write_text("plot,soil\n2,sand\n")
+    project.make("dataset", f"SOURCE={tmp_path}/peas.csv")
+    try:
+        project.make("dataset", f"SOURCE={tmp_path}/mine.csv", "TABLE=peas", "MODE=replace")
+        assert project.sql("SELECT soil FROM peas") == "sand" and mine.read_text() == "a file of mine\n"
+    finally:
+        project.make("dataset", "DROP=peas", "FORCE=1")
+
+
 def test_what_cannot_replace_leaves_all_as_it_was(project, tmp_path):
     source = tmp_path / "crops.csv"
     source.write_text("a\n\0\n")

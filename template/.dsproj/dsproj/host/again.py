@@ -79,6 +79,9 @@ def replace(
     new: dict[str, Any],
 ) -> None:
     """Load the table from another file; its SQL file stays where the columns do."""
+    target, partial = at
+    if partial and target != known.path:  # the name may be that of a file of the user's, or of another data set
+        at = free_name(target), partial
     for line in new["lines"]:
         report.done("data", f"data/{known.file}: {line}")
     with written_anew(report, known, unless=new["keep"] and not typed(options)):
