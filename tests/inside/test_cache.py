@@ -2,7 +2,7 @@ import io
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from uuid import UUID, uuid4
 
@@ -245,6 +245,7 @@ def test_a_frame_from_the_cache_can_be_changed(key):
         ([None, float("nan"), "a"], "missing"),
         ([1j], "complex"),
         ([2**70], "int"),
+        ([datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=9)))], "datetime"),  # UTC: the year 0
     ],
 )
 def test_what_arrow_would_change_is_refused_with_its_key_and_column(key, column, message):

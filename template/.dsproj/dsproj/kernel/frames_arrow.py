@@ -194,10 +194,11 @@ def _pack_objects(column: pd.Series, what: str) -> tuple[pa.Array, Layout]:
     items = [None if gone else item for item, gone in zip(column, missing, strict=True)]
     try:
         array = pa.array(items)
+        back = array.to_pylist()
     except REFUSALS as error:
         types = ", ".join(sorted({type(item).__name__ for item in items if item is not None}))
         raise TypeError(f"{what} holds {types}, which Arrow cannot keep: convert it first ({error})") from None
-    for before, after in zip(items, array.to_pylist(), strict=True):
+    for before, after in zip(items, back, strict=True):
         if not _same(before, after):
             kind = type(before).__name__
             raise TypeError(f"{what} holds {kind}, which Arrow would change ({before!r:.50}): convert it first")
