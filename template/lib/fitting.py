@@ -21,6 +21,8 @@ def features(table: str | None = None, label: str | None = None) -> tuple["pd.Da
     if not label:
         raise ValueError("Which column is the label? Set LABEL at the top of lib/postgres.py, or pass label=")
     df = read_frame(table).dropna(subset=[label])
+    if "_id" in df:
+        df = df.sort_values("_id", ignore_index=True)  # else in any order, and other rows for the test each time
     X = df.drop(columns=[label, "_id", TARGET], errors="ignore")
     for column in X:
         number = X[column].dtype.kind in "iufb"
