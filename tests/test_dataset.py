@@ -85,6 +85,8 @@ def archive():
 class Engine:
     """In place of the servers: notes what it is asked for, and writes an SQL file."""
 
+    settings = SimpleNamespace(mongo=False)
+
     def __init__(self, project):
         self.project, self.calls, self.refuse, self.loaded = project, [], False, set()
 
