@@ -470,17 +470,6 @@ def test_two_kernels_share_arrays_frames_and_a_count(project):
     assert "True True True True True" in project.python(TWO_KERNELS)
 
 
-def test_what_a_job_started_ends_with_the_stack(project):
-    if project.kind != "local":
-        pytest.skip("a container's processes end with it")
-    (project.path / "lib" / "family.py").write_text(FAMILY)
-    project.python("from lib.jobs import queue; queue().enqueue('lib.family.leave', 5)")
-    family = runpy.run_path(str(project.path / "lib" / "family.py"))
-    wait_for(lambda: len(family["left"]()) >= 5, 30, "the job's children")
-    project.make("down")
-    assert family["left"]() == []
-
-
 # --- documents
 
 
@@ -567,3 +556,15 @@ def test_credentials_reach_kernels_and_jobs_and_no_file_of_git(project):
     assert project.python(CREDENTIALS).split() == ["made-for-this-test"] * 2
     assert "config/jupyter.env" not in project.git("ls-files").splitlines()
     assert stat.S_IMODE((project.path / "config/jupyter.env").stat().st_mode) == 0o600
+
+
+# The last: it stops the stack.
+def test_what_a_job_started_ends_with_the_stack(project):
+    if project.kind != "local":
+        pytest.skip("a container's processes end with it")
+    (project.path / "lib" / "family.py").write_text(FAMILY)
+    project.python("from lib.jobs import queue; queue().enqueue('lib.family.leave', 5)")
+    family = runpy.run_path(str(project.path / "lib" / "family.py"))
+    wait_for(lambda: len(family["left"]()) >= 5, 30, "the job's children")
+    project.make("down")
+    assert family["left"]() == []
