@@ -278,7 +278,7 @@ def test_a_data_set_that_does_not_load_keeps_nothing_else_down_and_can_be_withdr
     try:
         said = project.refused("up")
         assert "wide: data/wide.csv, line " in said and "row is too big" in said and "?token=" in said
-        assert "All else runs." in said and "make dataset DROP=<its table>" in said
+        assert "All else runs." in said and "make dataset DROP=<its name>" in said
         wait_for(lambda: "wide is not loaded" in project.make("ps"), what="the reason in make ps")
         assert "make dataset DROP=wide" in project.make("ps")
         assert project.sql("SELECT count(*) FROM crops") == str(ROWS)
