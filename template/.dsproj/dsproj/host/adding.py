@@ -39,7 +39,7 @@ def bring(
     begun: a new data set, or what an earlier try has left, whose file may be replaced; mode: of database/seed.py;
     at: what `arrived` said, where the file is here already.
     """
-    target, partial = at or vacant(begun, *arrived(report, begun.table, source))
+    target, partial = vacant(begun, mode, *(at or arrived(report, begun.table, source)))
     before = texts((begun.env, begun.sql, PROJECT / ".gitignore"))
     old = target.with_name(f"{target.name}.before.part") if mode == "replace" and partial and target.exists() else None
     move(target, old)
@@ -96,16 +96,30 @@ def arrived(report: Report, table: str, source: str) -> tuple[Path, Path | None]
     return with_true_ending(target, partial), partial
 
 
-def vacant(begun: DataSet, target: Path, partial: Path | None) -> tuple[Path, Path | None]:
-    """The same as `arrived` said; Problem where another file than that of the data set `begun` has the name."""
+def vacant(begun: DataSet, mode: str, target: Path, partial: Path | None) -> tuple[Path, Path | None]:
+    """The same as `arrived` said; where another file than that of the data set `begun` has the name, a free one.
+
+    Problem where the data set is new, since that file may be the one that is meant.
+    """
     if not partial or not target.exists() or target == begun.path:
         return target, partial
+    if mode in ("append", "replace"):
+        return free_name(target), partial
     same = sha256(target) == sha256(partial)
     forget(partial)
     if not same:
         what = f"data/{target.name} is there already and is another file; move it away, or to load that one"
         raise Problem(what, f"make dataset SOURCE=data/{target.name}")
     return target, None
+
+
+def free_name(target: Path) -> Path:
+    """The path, or with a number in its name where that is taken: crops-2.csv.gz."""
+    stem, dot, ending = target.name.partition(".")
+    name, number = target, 2
+    while name.exists():
+        name, number = target.with_name(f"{stem}-{number}{dot}{ending}"), number + 1
+    return name
 
 
 def with_true_ending(path: Path, content: Path) -> Path:

@@ -79,9 +79,6 @@ def replace(
     new: dict[str, Any],
 ) -> None:
     """Load the table from another file; its SQL file stays where the columns do."""
-    target, partial = at
-    if partial and target != known.path:  # the name may be that of a file of the user's, or of another data set
-        at = free_name(target), partial
     for line in new["lines"]:
         report.done("data", f"data/{known.file}: {line}")
     with written_anew(report, known, unless=new["keep"] and not typed(options)):
@@ -133,17 +130,6 @@ def append(engine: Engine, report: Report, known: DataSet, source: str, options:
         raise Problem(f"{known.table} has these rows already: data/{holder.file} is the same file, byte for byte")
     if holder:  # begun and not ended
         return finish(engine, report, holder, options, "append")
-    if partial:
-        target = free_name(target)
     env = known.env.with_name(f"{known.table}+{max([0, *(each.number for each in known.parts)]) + 1}.env")
     part = DataSet(env, known.table, "", "", "", (), env.with_suffix(".sql"), appends_to=known.sql)
     bring(engine, report, part, source, options, "append", (target, partial))
-
-
-def free_name(target: Path) -> Path:
-    """The path, or with a number in its name where that is taken: crops-2.csv.gz."""
-    stem, dot, ending = target.name.partition(".")
-    name, number = target, 2
-    while name.exists():
-        name, number = target.with_name(f"{stem}-{number}{dot}{ending}"), number + 1
-    return name

@@ -11,7 +11,6 @@ from typing import Any
 from dsproj.errors import Problem
 from dsproj.files import replace_text, sha256
 from dsproj.host.adding import arrived, move, put_back, texts, vacant
-from dsproj.host.again import free_name
 from dsproj.host.confirm import confirm
 from dsproj.host.download import forget
 from dsproj.host.engine import Engine, told
@@ -215,7 +214,11 @@ def bring(
     env = FOLDER / f"{name}.env"
     if known and mode == "append":
         env = FOLDER / f"{name}+{max([0, *(each.number for each in known.parts)]) + 1}.env"
-    target, partial = place(env, name, known, mode, at)
+    begun = known if known and mode == "replace" else DataSet(env, name, "", "", "", (), env)
+    try:
+        target, partial = vacant(begun, mode, *at)
+    except Problem as problem:
+        raise Problem(problem.what, f"{problem.cure} TO=mongo") from None
     before = texts((env, PROJECT / ".gitignore"))
     old = target.with_name(f"{target.name}.before.part") if mode == "replace" and partial and target.exists() else None
     move(target, old)
@@ -232,21 +235,6 @@ def bring(
     if old:
         forget(old)
     report.done("documents", f'in a notebook: from lib.mongo import collection; collection("{name}").find_one()')
-
-
-def place(
-    env: Path, name: str, known: DataSet | None, mode: str, at: tuple[Path, Path | None]
-) -> tuple[Path, Path | None]:
-    """Where the file goes, as adding.arrived says it; Problem where another file has that name."""
-    target, partial = at
-    if partial and known and (mode == "append" or target != known.path):
-        return free_name(target), partial
-    if known:
-        return at
-    try:
-        return vacant(DataSet(env, name, "", "", "", (), env), target, partial)
-    except Problem as problem:
-        raise Problem(problem.what, f"{problem.cure} TO=mongo") from None
 
 
 def load_new(engine: Engine, report: Report, name: str, source: str, mode: str, target: Path) -> None:
