@@ -52,6 +52,7 @@ def columns():
         )
     day = column(pa.date32(), lambda: moment(1, 9999)().date())
     yield from (day, day.cast(pa.date64()))
+    yield column(pa.int64(), lambda: DRAWN.randint(-(10**13), 10**13)).view(pa.date64())  # with a time of day
     for unit in ("s", "ms", "us", "ns"):
         years = (1700, 2200) if unit == "ns" else (1, 9999)
         yield column(pa.timestamp(unit), moment(*years))
@@ -101,6 +102,8 @@ def test_the_rows_are_those_of_the_text(cur):
     [
         (pa.timestamp("s"), 1114, 2**62, "farther away than PostgreSQL knows"),
         (pa.timestamp("us"), 1114, -(2**63), "farther away"),
+        (pa.date64(), 1082, 2**62, "farther away"),
+        (pa.date64(), 1082, -(2**31 - 10_957) * 86_400_000, "farther away"),  # it would be -infinity
         (pa.decimal128(2, 0), 1700, None, "more digits than its type, decimal128(2, 0), has"),
     ],
 )

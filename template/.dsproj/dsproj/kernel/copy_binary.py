@@ -131,9 +131,17 @@ def within(counted: Numbers, most: int, array: pa.Array) -> Numbers:
     return counted
 
 
+def towards_zero(counted: Numbers, divisor: int) -> Numbers:
+    """Divided as Arrow does it for text, before 1970 too."""
+    return np.sign(counted) * (np.abs(counted) // divisor)
+
+
 def days(array: pa.Array) -> Numbers:
-    counted = numbers(array.cast(pa.date32()), "<i4").astype(np.int64)
-    return within(counted, 2**31 - EPOCH, array) - EPOCH
+    if pa.types.is_date64(array.type):  # milliseconds; some programs leave a time of day in them
+        counted = towards_zero(numbers(array, "<i8"), DAY // 1000)
+    else:
+        counted = numbers(array, "<i4").astype(np.int64)
+    return within(counted, 2**31 - 1 - EPOCH, array) - EPOCH  # what follows below is PostgreSQL's -infinity
 
 
 def microseconds(array: pa.Array) -> Numbers:
@@ -141,7 +149,7 @@ def microseconds(array: pa.Array) -> Numbers:
     unit = array.type.unit
     counted = numbers(array, "<i4" if pa.types.is_time32(array.type) else "<i8").astype(np.int64)
     if unit == "ns":
-        return np.sign(counted) * (np.abs(counted) // 1000)  # as Arrow does it
+        return towards_zero(counted, 1000)
     return within(counted, FARTHEST // PER_UNIT[unit], array) * PER_UNIT[unit]
 
 
