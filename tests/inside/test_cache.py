@@ -49,11 +49,13 @@ def test_numpys_scalars_are_json_values(key, value, expected):
         ({"a": [1, {2}]}, r"a set, at ['a'][1],"),
         ({"a": np.zeros(3)}, "a ndarray, at ['a'],"),
         ([{"a": pd.Series([1])}], "a Series, at [0]['a'],"),
+        ({1, 2}, "a set is none of what can be stored: JSON values"),
         (1j, "a complex is none"),
         ({"t": np.datetime64("2024-01-01")}, "a datetime64, at ['t'],"),
         ({"b": {("x", 1): 1}}, "a tuple is a key at ['b']"),
         (b"bytes", "a bytes is none"),
         (np.array([{}]), "objects"),
+        (np.zeros(9, dtype=[(f"column number {n}", "f4") for n in range(900)]), "900 fields"),
         (np.ma.masked_array([1, 2], [True, False]), "mask"),
     ],
 )
@@ -94,12 +96,14 @@ LONG = np.random.default_rng(0).random((300, 400))
         np.arange(20000).astype("datetime64[ms]"),
         np.full(30000, np.nan),
         np.zeros(20000, dtype=[("n", "i4"), ("x", "f8", 2)]),
+        np.zeros(900, dtype=[(f"column number {n}", "f4") for n in range(200)]),
+        np.zeros(9000, dtype=[("größe in €", "f8")]),
         np.zeros((0, 5)),
         np.array(7.5),
         np.zeros(30000, dtype=bool),
         np.zeros(10**5, dtype=complex),
     ],
-    ids=lambda array: f"{array.dtype}{array.shape}",
+    ids=lambda array: f"{array.dtype}{array.shape}"[-60:],
 )
 def test_long_arrays_come_back_as_they_were_and_can_be_written_to(key, array):
     put(key, array)
@@ -180,11 +184,7 @@ def test_a_value_lives_as_long_as_asked(key):
         get(key)
 
 
-def test_what_cannot_be_stored_is_said(key, monkeypatch):
-    with pytest.raises(TypeError, match="JSON"):
-        put(key, {1, 2})
-    with pytest.raises(TypeError, match="objects"):
-        put(key, np.array([object()]))
+def test_a_value_over_the_limit_is_refused(key, monkeypatch):
     monkeypatch.setattr(values, "LIMIT", 1000)
     with pytest.raises(ValueError, match="MB"):
         put(key, np.zeros(1000))

@@ -12,6 +12,7 @@ from dsproj.kernel.redis_values import LONG, Pieces
 
 LIMIT = 512 * 1024 * 1024  # bytes; Redis drops the connection on a longer value, so it is refused before
 ARRAY = b"\x93NUMPY"
+FIELDS = 9000  # characters: numpy reads no array whose header has more than 10,000
 
 
 def encode(key: str, value: Any) -> bytes | Pieces:
@@ -56,16 +57,21 @@ def check_size(nbytes: int) -> None:
 
 
 def array(array: Any) -> bytes | Pieces:
-    """An array as an .npy file, a long one in its own memory. TypeError for objects and masks, ValueError for more than LIMIT."""
+    """An array as an .npy file, a long one in its own memory.
+
+    Raises TypeError for objects, a mask, and more fields than numpy reads back, ValueError for more than LIMIT.
+    """
     import numpy
 
     if array.dtype.hasobject:
         raise TypeError(f"an array of {array.dtype} holds Python objects: convert it to numbers or text first")
     if isinstance(array, numpy.ma.MaskedArray):
         raise TypeError("a MaskedArray would lose its mask: store its data and its mask")
+    if array.dtype.names and len(str(array.dtype.descr)) > FIELDS:
+        raise TypeError(f"an array of {len(array.dtype.names)} fields has more than an .npy file can name: make it a DataFrame")
     check_size(array.nbytes)  # before a copy of it is made
     file = io.BytesIO()
-    if array.nbytes < LONG:
+    if array.nbytes < LONG or array.dtype.names:  # names of fields can be long, and of any letters
         numpy.save(file, array, allow_pickle=False)
         return file.getvalue()
     if not array.flags.forc:
