@@ -439,6 +439,12 @@ def test_a_service_of_ones_own_that_cannot_be_is_said_in_a_line(project):
         said = project.refused("service", *words.split())
         assert what in said and len(said.splitlines()) <= 4, said  # the last is of make
     assert project.git("status", "--porcelain", "config") == ""
+    listed = project.path / "config" / "services.json"
+    before = listed.read_text()
+    listed.write_text('{"services": {"mine": {"image": "redis:8", "command": ["sleep", "9"]}}}')
+    said = project.refused("service", "NAME=mine", "FUNCTION=lib.odd.run")
+    assert "There is a service mine already" in said and "sleep" in listed.read_text()
+    listed.write_text(before)
 
     for function, line in [
         ("returns", "it returned, where a service goes on until it is stopped"),

@@ -77,7 +77,7 @@ def service(engine: Engine, report: Report, name: str, function: str, drop: str)
         return withdraw(engine, report, name or drop)
     if not name and not function:
         for each, runs in known().items():
-            print(f"{each:<14} {runs}")
+            report.done(each, runs)
         if not known():
             print(f"There is no service of your own yet. To add one: {ADD}")
         return
@@ -104,10 +104,9 @@ def refuse(engine: Engine, name: str, function: str) -> None:
         raise Problem(f"{name} runs {known()[name]} already", f"another NAME; or make service DROP={name} first")
     if name not in known():
         if not function:
-            raise Problem(
-                f"There is no service {name}; to add it, which function of lib/?", f"{ADD}".replace("collector", name)
-            )
-        if name in engine.others():
+            cure = ADD.replace("collector", name)
+            raise Problem(f"There is no service {name}; to add it, which function of lib/?", cure)
+        if name in _read()["services"] or name in engine.others():
             raise Problem(f"There is a service {name} already, in a file of Compose's", "another NAME")
 
 
