@@ -25,6 +25,19 @@ def table():
 
 
 @pytest.fixture
+def name():
+    """Of a saved model or a stored array; what is kept under it is removed at the end."""
+    from dsproj.kernel.connection import exists, transaction
+
+    made = f"test_{uuid4().hex[:12]}"
+    yield made
+    with transaction() as cur:
+        for table in ("dsproj_models", "dsproj_arrays"):
+            if exists(cur, table):
+                cur.execute(f"DELETE FROM {table} WHERE name = %s", [made])
+
+
+@pytest.fixture
 def shell():
     """An IPython shell that has started as a kernel does."""
     from dsproj.settings import ROOM

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -28,16 +27,6 @@ from sklearn.preprocessing import (
 )
 
 X, y = make_classification(200, 6, random_state=0)
-
-
-@pytest.fixture
-def name():
-    made = f"test_{uuid4().hex[:12]}"
-    yield made
-    with transaction() as cur:
-        cur.execute("SELECT 1 WHERE to_regclass('dsproj_models') IS NOT NULL")
-        if cur.fetchone():
-            cur.execute("DELETE FROM dsproj_models WHERE name = %s", [made])
 
 
 KINDS = [

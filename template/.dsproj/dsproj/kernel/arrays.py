@@ -1,12 +1,12 @@
 """numpy's arrays in PostgreSQL: any array by name, and the nearest of the vectors in a column."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psycopg2 import errors, sql
 
 from dsproj.kernel import bytea, values
-from dsproj.kernel.connection import identifier, transaction
+from dsproj.kernel.connection import exists, identifier, transaction
 from dsproj.kernel.redis_values import Pieces
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ CREATE TABLE IF NOT EXISTS dsproj_arrays (
 DELETE FROM dsproj_arrays WHERE name = %s
 """
 NEAREST = """
-SELECT t.*, (SELECT sqrt(sum((a - b) ^ 2)) FROM unnest(t.{column}, {vector}) AS u (a, b)) AS distance
-FROM {table} AS t WHERE t.{column} IS NOT NULL ORDER BY distance LIMIT {n}
+SELECT t.*, (SELECT sqrt(sum((a - b) ^ 2)) FROM unnest(t.{column}, %s::double precision[]) AS u (a, b)) AS distance
+FROM {table} AS t WHERE t.{column} IS NOT NULL ORDER BY distance LIMIT %s
 """
 
 
@@ -53,7 +53,7 @@ def load_array(name: str) -> "np.ndarray":
     """Return the array that was stored as `name`, with its dtype and shape. Raises LookupError, which says what there is."""
     with transaction(reading=True) as cur:
         known: list[str] = []
-        if bytea.exists(cur, "dsproj_arrays"):
+        if exists(cur, "dsproj_arrays"):
             content = bytea.fetch(cur, "SELECT content FROM dsproj_arrays WHERE name = %s", [name])
             if content is not None:
                 return values.decode(name, bytearray(content))
@@ -70,10 +70,9 @@ def nearest(table: str, column: str, vector: Iterable[float], n: int = 5) -> "pd
     """
     from dsproj.kernel import frames_read
 
-    numbers: list[Any] = [float(number) for number in vector]
+    numbers = [float(number) for number in vector]
     names = {"table": identifier(table), "column": sql.Identifier(column)}
     lengths = "SELECT cardinality({column}) FROM {table} WHERE cardinality({column}) <> %s LIMIT 1"
-    names |= {"vector": sql.SQL("{}::double precision[]").format(sql.Literal(numbers)), "n": sql.Literal(int(n))}  # type: ignore[dict-item]
     with transaction(reading=True) as cur:
         try:
             cur.execute(sql.SQL(lengths).format(**names), [len(numbers)])
@@ -81,4 +80,5 @@ def nearest(table: str, column: str, vector: Iterable[float], n: int = 5) -> "pd
             raise TypeError(f"{table}.{column} is no array, such as double precision[]") from None
         if other := cur.fetchone():
             raise ValueError(f"{table}.{column} has vectors of {other[0]} numbers, and this one has {len(numbers)}")
-        return frames_read.read(cur, sql.SQL(NEAREST).format(**names).as_string(cur))
+        query = sql.SQL(NEAREST).format(**names)
+        return frames_read.read(cur, frames_read.text(cur, query, [numbers, int(n)], None, 0))

@@ -37,11 +37,6 @@ def insert(cur: Cursor, table: str, values: Mapping[str, Any]) -> None:
     cur.copy_expert(copy, _Reader([*pieces, END]), size=BLOCK)
 
 
-def exists(cur: Cursor, table: str) -> bool:
-    cur.execute("SELECT 1 WHERE to_regclass(%s) IS NOT NULL", [table])
-    return cur.fetchone() is not None
-
-
 def fetch(cur: Cursor, query: str, params: Sequence[Any]) -> memoryview | None:
     """The one value, of type bytea, that the query selects; None where it selects no row."""
     written = _Writer()

@@ -142,6 +142,12 @@ def identifier(table: str) -> sql.Identifier:
     return sql.Identifier(*table.split("."))
 
 
+def exists(cur: Cursor, table: str) -> bool:
+    """Is there a table of that name, which is written as SQL has it: with quotes where it needs them?"""
+    cur.execute("SELECT WHERE to_regclass(%s) IS NOT NULL", [table])
+    return cur.fetchone() is not None
+
+
 def _is_alive(con: extensions.connection) -> bool:
     """Ask the server; leaves an open transaction open, and an aborted one rolled back."""
     try:

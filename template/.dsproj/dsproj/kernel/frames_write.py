@@ -19,7 +19,7 @@ from psycopg2 import Error, errors, sql
 from pyarrow import csv as arrow_csv
 
 from dsproj.kernel import copy_binary
-from dsproj.kernel.connection import Cursor
+from dsproj.kernel.connection import Cursor, exists
 from dsproj.kernel.frames_copy import Block, Rows, ahead
 from dsproj.kernel.frames_read import BLOCK, INTEGERS, JSON, JSONB, TIMESTAMP
 
@@ -69,8 +69,7 @@ def write(cur: Cursor, df: pd.DataFrame, name: str, table: sql.Identifier, if_ex
 
 def _make_table(cur: Cursor, df: pd.DataFrame, name: str, table: sql.Identifier, if_exists: str) -> None:
     """See to it that there is a table to add rows to."""
-    cur.execute("SELECT WHERE to_regclass(%s) IS NOT NULL", [table.as_string(cur)])
-    found = cur.fetchone() is not None
+    found = exists(cur, table.as_string(cur))
     if found and if_exists == "fail":
         raise ValueError(f'table {name} exists: pass if_exists="append" or "replace", or choose another name')
     if found and if_exists == "replace":

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dsproj.kernel import bytea
-from dsproj.kernel.connection import Cursor, transaction
+from dsproj.kernel.connection import Cursor, exists, transaction
 from dsproj.settings import PROJECT
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def list_models(name: str | None = None) -> "pd.DataFrame":
     where = "name = coalesce(%s, name) ORDER BY saved_at DESC, name, version DESC"
     query = f"SELECT {COLUMNS}, length(content) AS size FROM dsproj_models WHERE {where}"
     with transaction(reading=True) as cur:
-        if not bytea.exists(cur, "dsproj_models"):
+        if not exists(cur, "dsproj_models"):
             return pd.DataFrame(columns=[*COLUMNS.split(", "), "size"])
         return frames_read.read(cur, frames_read.text(cur, query, [name], None, 0))
 
@@ -155,7 +155,7 @@ def list_models(name: str | None = None) -> "pd.DataFrame":
 def _find(cur: Cursor, name: str, version: int | None) -> tuple[int, dict[str, str]]:
     """The version, and the packages that it was saved with. Raises LookupError, which says what there is."""
     known: dict[str, dict[int, dict[str, str]]] = {}
-    if bytea.exists(cur, "dsproj_models"):
+    if exists(cur, "dsproj_models"):
         cur.execute("SELECT name, version, packages FROM dsproj_models ORDER BY name, version")
         for row in cur:
             known.setdefault(row["name"], {})[row["version"]] = row["packages"]
@@ -179,7 +179,7 @@ def _strangers(found: Sequence[str], trusted: Sequence[str]) -> str:
 
 def _parameters(model: Any) -> dict[str, Any]:
     """The parameters that are JSON, the others in their own words."""
-    return {name: _plain(value) for name, value in getattr(model, "get_params", dict)().items()}
+    return {name: _plain(value) for name, value in model.get_params().items()}
 
 
 def _plain(value: Any) -> Any:
