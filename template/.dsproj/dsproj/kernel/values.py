@@ -68,7 +68,7 @@ def array(array: Any) -> bytes | Pieces:
     if isinstance(array, numpy.ma.MaskedArray):
         raise TypeError("a MaskedArray would lose its mask: store its data and its mask")
     if array.dtype.names and len(str(array.dtype.descr)) > FIELDS:
-        raise TypeError(f"an array of {len(array.dtype.names)} fields has more than an .npy file can name: make it a DataFrame")
+        raise TypeError(f"{len(array.dtype.names)} fields are more than an .npy file can name: make it a DataFrame")
     check_size(array.nbytes)  # before a copy of it is made
     file = io.BytesIO()
     if array.nbytes < LONG or array.dtype.names:  # names of fields can be long, and of any letters
