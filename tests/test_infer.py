@@ -22,6 +22,7 @@ from database import Inferred  # noqa: E402
 from dsproj import names  # noqa: E402
 from dsproj.database import normalise  # noqa: E402
 from dsproj.errors import Problem  # noqa: E402
+from dsproj.kernel.schema import kinds  # noqa: E402
 
 
 @pytest.fixture
@@ -145,6 +146,15 @@ def test_commas_in_one_column_tell_what_they_are_in_another(infer):
     found = infer("a;b;c\n1,234;1,234,567;-\n-;7;x\n")
     assert types(found) == ["integer", "integer", "text"] and "--thousands all" in found.sql("t")
     assert types(infer("a;b\n1,234;1,5\n2,345;2,25\n")) == ["double precision", "double precision"]
+
+
+def test_a_file_that_is_counted_by_parts_is_found_as_in_one(infer, monkeypatch):
+    rows = ["1.5,13/2/2026,t", "NA,1/2/2026,f", ",3/2/2026,t", "7,twelve,f"]
+    text = "x,day,ok\n" + "\n".join([*rows[:3] * 40, *rows, *rows[:2] * 40])
+    whole = infer(text)
+    assert types(whole) == ["double precision", "text", "boolean"] and "1 of 204 values is no date" in whole.report()
+    monkeypatch.setattr(kinds, "CELLS", 300)
+    assert infer(text).columns == whole.columns and infer(text).report() == whole.report()
 
 
 # --- cells that stand in the way ---------------------------------------------------------------------------------------
