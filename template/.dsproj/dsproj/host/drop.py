@@ -27,11 +27,10 @@ def drop(engine: Engine, report: Report, table: str, force: bool, to: str = "") 
         raise Problem(f"DROP={table}: there is no such data set; there are: {names}", "make dataset DROP=<one of them>")
     engine.start("this_postgres", report=report)
     if loaded := [entry for entry in ledger(engine) if entry[0] == table]:
-        confirm(
-            f"This drops table {table}, {loaded[0][1]:,} rows when it was loaded, and your changes to it.",
-            slug(),
-            force,
-        )
+        what = f"This drops table {table}, {loaded[0][1]:,} rows when it was loaded, and your changes to it."
+        if table in documents.names():
+            what += f"\nThe collection of that name stays; to drop that one: make dataset DROP={table} TO=mongo"
+        confirm(what, slug(), force)
     loader(engine, report, "drop", table)
     for each in reversed(known[table].all):
         for path in (each.sql, each.env):  # in this order: without the .env file nothing is declared
