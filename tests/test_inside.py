@@ -308,10 +308,12 @@ from lib.cache import connect_to_redis
 from dsproj.kernel.waiting import Worker
 redis = connect_to_redis()
 (worker,) = Worker.all(connection=redis)
-redis.delete(worker.key)  # what Redis does with what is overdue, and another worker with who is gone
-for registry in redis.scan_iter("rq:workers*"):
-    redis.srem(registry, worker.key)
-assert not Worker.all(connection=redis)
+registries = list(redis.scan_iter("rq:workers*"))
+with redis.pipeline(transaction=True) as at_once:  # the worker, which goes on, may sign in again at any moment
+    at_once.delete(worker.key)  # what Redis does with what is overdue, and another worker with who is gone
+    for registry in registries:
+        at_once.srem(registry, worker.key)
+    assert at_once.execute() [0] == 1
 """
 
 

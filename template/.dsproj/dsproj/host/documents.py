@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from dsproj.errors import Problem
 from dsproj.files import replace_text, sha256
 from dsproj.host.adding import arrived, move, put_back, texts, vacant
-from dsproj.host.confirm import confirm
 from dsproj.host.download import forget
 from dsproj.host.engine import Engine, told
 from dsproj.host.loading import fetch_file, keep_out_of_git
@@ -20,7 +18,7 @@ from dsproj.host.source import checked_source, part_of
 from dsproj.names import has_key, is_link, is_table_name, table_name
 from dsproj.report import Report
 from dsproj.sets import DataSet, collections, shown
-from dsproj.settings import PROJECT, slug
+from dsproj.settings import PROJECT
 
 FOLDER = PROJECT / "docker" / "mongo" / "datasets"
 MODULE = "dsproj.kernel.documents"
@@ -261,24 +259,3 @@ SEED_SOURCES={shlex.quote(sources)}
 """
     env.parent.mkdir(parents=True, exist_ok=True)
     replace_text(env, text)
-
-
-# --- drop
-
-
-def drop(engine: Engine, report: Report, name: str, force: bool) -> None:
-    """Drop the collection of a data set, if it is loaded, and set its .env file aside; a person is asked first."""
-    known = next((each for each in collections() if each.table == name), None)
-    if not known:
-        raise Problem(f"DROP={name}: there is no such collection; there are: {', '.join(names()) or 'none'}")
-    engine.start("this_mongo", report=report)
-    if loaded := [entry for entry in loader(engine, report, "ledger") if entry[0] == name]:
-        what = f"This drops collection {name}, {loaded[0][1]:,} documents when it was loaded, and your changes to it."
-        confirm(what, slug(), force)
-    loader(engine, report, "drop", name)
-    for each in reversed(known.all):
-        aside = each.env.with_name(f"{each.env.name}.{time.strftime('%Y%m%d-%H%M%S')}.dropped")
-        each.env.rename(aside)
-        report.done("documents", f"{shown(each.env)} is {aside.name} now: rename it to have it back, or delete it")
-        if file := each.file or each.sample:
-            report.done("data", f"data/{file} stays; delete it if nothing else needs it")
