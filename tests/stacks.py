@@ -95,9 +95,9 @@ class Stack:
     def run(self, *arguments):
         return checked(*self.run_command, *arguments, cwd=self.path)
 
-    def notebooks(self, times=1):
-        """Run all notebooks in the order in which the journal tells its story; how many there are."""
-        names = sorted(f"ipynb/{path.name}" for path in (self.path / "ipynb").glob("*.ipynb"))
+    def notebooks(self, times=1, first=None):
+        """Run all notebooks, or the first so many, in the order in which the journal tells its story; how many."""
+        names = sorted(f"ipynb/{path.name}" for path in (self.path / "ipynb").glob("*.ipynb"))[:first]
         for _ in range(times):
             self.python(RUN_AND_SAVE, self.inner_port, self.env["JUPYTER_TOKEN"], *names)
         return len(names)

@@ -245,7 +245,7 @@ def test_an_ordinary_users_files_stay_theirs(ordinary_user, copier_of, monkeypat
         assert done.returncode == 0 and "is running" in done.printed, done.printed
         project = DockerStack(path, slug)
         assert project.run("id", "-u").strip() == "4321"
-        project.notebooks()
+        project.notebooks(first=2)
         project.python("import lib.postgres; open('data/x.csv', 'w').close()")
         assert {entry.owner() for entry in path.rglob("*")} == {ordinary_user}
         assert project.git("status", "--porcelain").split() == ["??", "data/x.csv"]

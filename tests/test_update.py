@@ -435,7 +435,7 @@ def test_an_update_under_a_running_stack(request, tmp_path, kind):
         sample = ROOT / "hooks/samples/adult.data"
         project.generate(template.path, mongo=True, dataset_source=sample, **ANSWERS)
         up(project)
-        project.notebooks()
+        project.notebooks(first=2)
         use(project)
         project.commit()
         project.python(FILL_STORES)
