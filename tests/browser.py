@@ -105,6 +105,13 @@ class Walk:
     def run_all(self):
         self.menu("Run", "Run All Cells")
 
+    def scroll(self, panel, target):
+        """Until the target's lower edge is a little above the panel's."""
+        target.scroll_into_view_if_needed()
+        room, box = panel.bounding_box(), target.bounding_box()
+        lower = box["y"] + box["height"] - room["y"] - room["height"] + 40
+        panel.evaluate("(panel, by) => panel.scrollBy(0, by)", lower)
+
     def shows(self, text):
         """Wait until a cell of the notebook has this in its output."""
         self.page.locator(".jp-OutputArea-output").get_by_text(text, exact=True).first.wait_for()

@@ -1,6 +1,7 @@
 """What a person sees: JupyterLab and the job dashboard in a real browser, on both engines, one stack each for all of it."""
 
 import json
+import os
 import re
 import textwrap
 
@@ -9,6 +10,7 @@ import pytest
 from browser import SIZE, Walk, chromium, network_changes_allowed
 from conftest import wait_for
 from stacks import BOTH, stack_of
+from test_docs import blocks
 
 pytestmark = pytest.mark.browser
 
@@ -271,3 +273,26 @@ def test_a_failed_job_is_requeued_from_the_dashboard(walk):
     row.get_by_role("link", name="Requeue").click()
     done = "import sys; from lib.jobs import queue; print(queue().fetch_job(sys.argv[1]).return_value())"
     wait_for(lambda: walk.project.python(done, job).strip() == "4", what="the job's second try")
+
+
+@pytest.mark.skipif("DSPROJ_PICTURES" not in os.environ, reason="only for nox -s pictures")
+@network_changes_allowed
+def test_the_tutorial_is_pictured(walk):
+    """docs/tutorial.md, its cells in a notebook of the journal; that they do what the page says is seen by test_docs.py."""
+    first, *cells = [block.text.rstrip("\n") for block in blocks("tutorial.md") if block.language == "python"]
+    walk.project.python(first)
+    walk.project.make("dataset", "SOURCE=wine.csv")
+    name = walk.project.make("notebook", "NAME=Tell cultivars apart").strip()
+    write_notebook(walk.project, name, *cells)
+    walk.open_notebook(name)
+    walk.run_all()
+    walk.page.wait_for_selector(".jp-OutputArea-output img")
+    walk.wait_idle()
+    notebook = walk.page.locator(".jp-Notebook .jp-WindowedPanel-outer")
+    walk.scroll(notebook, walk.page.locator(".jp-OutputArea-output img").first)
+    walk.picture("tutorial-look")
+    walk.scroll(notebook, walk.page.locator(".jp-OutputArea-output").filter(has_text="max_leaf_nodes").first)
+    walk.picture("tutorial-models")
+    walk.project.make("report")
+    walk.page.goto(f"file://{walk.project.path}/reports/index.html")
+    walk.picture("tutorial-report")
