@@ -1,4 +1,4 @@
-"""The screen: a line for each step, with a spinner or a bar while it lasts. Plain lines where rich is missing."""
+"""The screen: a line for each step, with a spinner or a bar while it lasts. Plain lines where rich is missing, or nobody looks."""
 
 from contextlib import contextmanager
 
@@ -7,7 +7,7 @@ try:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
     from rich.text import Text
 
-    screen = Console(highlight=False, soft_wrap=True)
+    screen = Console(highlight=False, soft_wrap=True)  # no colour in a pipe, nor with NO_COLOR
 except ImportError:
     screen = None
 
@@ -22,13 +22,16 @@ def say(text="", style=None):
 
 @contextmanager
 def working(text):
-    """While the block runs, show `text` with a spinner; yields a function that changes the text."""
+    """While the block runs, show `text` with a spinner; yields show(text, is_news), which changes it.
+
+    Where nobody looks on, what is news becomes a line, so that a long wait is no silence.
+    """
     if screen is None or not screen.is_terminal:
         say(f"  … {text}")
-        yield lambda text: None
+        yield lambda text, is_news: say(f"  … {text}") if is_news else None
         return
     with screen.status(Text(text, overflow="ellipsis", no_wrap=True)) as status:
-        yield lambda text: status.update(Text(text, overflow="ellipsis", no_wrap=True))
+        yield lambda text, is_news: status.update(Text(text, overflow="ellipsis", no_wrap=True))
 
 
 @contextmanager

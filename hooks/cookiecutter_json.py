@@ -39,7 +39,9 @@ def derive(questions):
             prompts[name] = {"__prompt__": text, **labels}
         context[name] = default
     # The folder's name; two underscores: rendered, but not asked.
-    slug = "(cookiecutter.project_slug or cookiecutter.project_name) | slugify(regex_pattern='[^a-z0-9_-]+')"
+    umlauts = [[letter, f"{plain}e"] for letter, plain in zip("äöüÄÖÜ", "aouaou", strict=True)]
+    options = f"regex_pattern='[^a-z0-9_-]+', replacements={umlauts}"
+    slug = f"(cookiecutter.project_slug or cookiecutter.project_name) | slugify({options})"
     return {**context, "__folder": "{{ " + slug + " or 'dsproj' }}", "__prompts__": prompts}
 
 

@@ -3,6 +3,7 @@
 Copier's environment does not bring them.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -48,14 +49,31 @@ def provide():
     """
     if not missing():
         return
+    with waiting(f"getting {', '.join(package.partition('=')[0] for package in missing())} for this step"):
+        command = get()
+    if command:
+        sys.exit(subprocess.run([*command, *sys.orig_argv[1:]], env=os.environ | {TRIED: "uv"}).returncode)
+
+
+def get():
+    """Fetch them: the command of uv that has them, or None, and they can be imported here if they were to be had."""
     if os.environ.get(TRIED) is None and (uv := shutil.which("uv")):
         extra = [option for package in needed().values() for option in ("--with", package)]
         command = [uv, "run", "--quiet", "--no-project", "--no-config", "--python", sys.executable, *extra, "python"]
         # Probed first, so that a failure of uv is told from a failure of the steps.
         if subprocess.run([*command, "-c", ""], capture_output=True).returncode == 0:
-            environment = os.environ | {TRIED: "uv"}
-            sys.exit(subprocess.run([*command, *sys.orig_argv[1:]], env=environment).returncode)
-    install_with_pip()
+            return command
+    return install_with_pip()
+
+
+@contextlib.contextmanager
+def waiting(text):
+    """While the block runs, show `text`: in place on a terminal, else as a line. There is no rich yet."""
+    is_terminal = sys.stdout.isatty()
+    print(f"  … {text}", end="" if is_terminal else "\n", flush=True)
+    yield
+    if is_terminal:
+        print("\r\x1b[K", end="", flush=True)
 
 
 def cache_folder():

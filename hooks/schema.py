@@ -2,6 +2,8 @@
 
 from hooks.outcome import Outcome
 
+SHOWN = 20  # lines of what was found, so that the summary below stays in sight
+
 
 def infer(project):
     """Have the project find the types, with the DuckDB that this Python has; None where the template has the schema.
@@ -25,4 +27,6 @@ def infer(project):
         return Outcome(
             "not written", problem.what, f"make dataset SOURCE=<path or link>, or write {place}, then: make up"
         )
-    return Outcome(f"{place}: read it, and mend what it got wrong", log=account.splitlines()[:-1])
+    lines = account.splitlines()[:-1]
+    more = [f"… and {len(lines) - SHOWN} more: see there"] if len(lines) > SHOWN else []
+    return Outcome(f"{place}: read it, and mend what it got wrong", log=lines[:SHOWN] + more)

@@ -27,13 +27,13 @@ def start(project, made):
 
 
 def reporter(project, show):
-    """A Report that shows on one line what happens; what is done is summed up later."""
+    """A Report that shows on one line what happens, and what is done; that is summed up later."""
 
     class Passing(project.module("report").Report):
         def doing(self, text):
-            show(text)
+            show(text, False)
 
         def done(self, what, text, seconds=None):
-            show(f"{what} {text}")
+            show(f"{what} {text}", True)
 
     return Passing()

@@ -23,14 +23,15 @@ def line(name, outcome, seconds):
 
 
 def show(project, results):
-    """The services and their addresses, the rows, the time, the next command."""
+    """The services and their addresses, the rows, the time, the next command; last, JupyterLab's link."""
     stack, _ = results["Stack"]
     name, running = " ".join(project.answers["project_name"].split()), "rows" in stack.facts
     console.say()
     console.say(f"{name} is running." if running else f"{name} is generated; it does not run yet.", style="bold")
     console.say()
     if running:
-        for what, address in project.module("host.links").links():
+        lab, *others = project.module("host.links").links()
+        for what, address in others:
             console.say(f"  {what:<12}{address}")
         for table, count, synthetic in stack.facts["rows"]:
             console.say(f"  {'PostgreSQL':<12}table {table}, {count:,} rows")
@@ -52,10 +53,12 @@ def show(project, results):
     console.say(
         f"  {'Took':<12}" + ", ".join(f"{step.lower()} {seconds:.1f} s" for step, (_, seconds) in results.items())
     )
-    console.say()
     folder = min(os.path.relpath(project.path, os.environ.get("PWD", ".")), str(project.path), key=len)
     enter = "" if folder == "." else f"cd {quoted(folder)} && "
-    console.say(f"Next: {enter}make help" if running else f"Next: {enter}make up")
+    console.say(f"  {'Next':<12}{enter}make {'help' if running else 'up'}")
+    if running:
+        console.say()
+        console.say(f"Open {lab[0]}: {lab[1]}", style="bold")
 
 
 def quoted(path):

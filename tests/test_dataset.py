@@ -178,6 +178,7 @@ def files(project):
         ("https://x.org/Crop%20Yields.csv", "crop_yields", "Crop_Yields.csv"),
         ("https://x.org/all.zip#inner/rye.csv", "all", "rye.csv"),
         ("/a/2026.parquet", "t_2026", "2026.parquet"),
+        ("/a/Größe.csv", "groesse", "Groesse.csv"),
         ("/a/数据.csv", "data", "data.csv"),
         ("https://x.org/", "data", "data"),
         ("https://x.org/download?id=4", "download", "download"),

@@ -545,6 +545,9 @@ def test_summary_says_what_is_missing_and_how_to_finish(project, capsys):
     assert "table adult, 400 rows" in printed and "SYNTHETIC SAMPLE, NOT THE REAL DATA" in printed
     assert "make dataset" in printed and "copy it to data/adult.data" in printed
     assert "Git: git commit" in printed and "stack 12.3 s" in printed
+    # It ends with the one link to click, fits one screen, and is plain in a pipe.
+    assert printed.splitlines()[-1].startswith("Open JupyterLab: http://127.0.0.1:")
+    assert len(printed.splitlines()) < 16 and "\x1b" not in printed
 
 
 def test_the_same_cure_is_asked_for_once_and_all_lines_of_a_step_keep_its_column(project, capsys):

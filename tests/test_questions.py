@@ -1,5 +1,6 @@
 """The questions: what a person is asked, what the defaults are, and what a wrong answer is told."""
 
+import os
 import sys
 
 import copier
@@ -8,6 +9,8 @@ import yaml
 from conftest import ROOT, checked, command, generate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from hooks.project import Project
 
 CONTRACT = [
     "project_name", "project_slug", "description", "author_name", "author_email", "dataset", "dataset_source",
@@ -54,7 +57,9 @@ def test_creation_date_is_frozen(render):
         ("Crop Yields 2026", "crop-yields-2026"),
         ("  -- spaced --  ", "spaced"),
         ("2026 census", "project-2026-census"),
-        ("Größe & Gewicht", "gr-e-gewicht"),
+        ("Größe & Gewicht", "groesse-gewicht"),
+        ("ÅNGSTRÖM, Łódź", "angstroem-lodz"),
+        ("Gro\u0308ße", "groesse"),
         ("数据科学", "dsproj"),
         ("x", "project-x"),
         ("-dash", "dash"),
@@ -64,6 +69,16 @@ def test_creation_date_is_frozen(render):
 )
 def test_slug_from_name(render, name, slug):
     assert answers(render(project_name=name))["project_slug"] == slug
+
+
+def test_letters_become_plain_in_a_slug_as_in_a_files_name(render):
+    """Two languages, one rule: all letters of Latin-1 and Latin Extended-A, but some that hardly any keyboard has."""
+    letters = [chr(code) for code in range(0xC0, 0x180) if chr(code).isalpha() and chr(code) not in "ŉŊŋĸĲĳ"]
+    names = Project(ROOT / "template", "../copier.yml").module("names")
+    for number in range(0, len(letters), 20):
+        text = "-".join(["p", *letters[number : number + 20]])
+        made = answers(render(str(number), project_name=text))["project_slug"]
+        assert made == names.plain(text).lower()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -158,7 +173,17 @@ def test_wrong_answer_on_the_command_line_leaves_nothing(template, tmp_path):
     assert not (tmp_path / "p").exists()
 
 
-def test_without_trust_copier_says_so_and_writes_nothing(template, tmp_path):
-    with pytest.raises(copier.errors.UnsafeTemplateError):
-        copier.run_copy(str(template), tmp_path / "p", defaults=True, quiet=True)
-    assert not (tmp_path / "p").exists()
+def test_without_trust_nothing_is_written_and_there_are_two_ways_on(template, tmp_path):
+    def copy(name, *options, **variables):
+        return command(sys.executable, "-m", "copier", "copy", "--defaults", *options, template, name,
+                       cwd=tmp_path, env=os.environ | variables)  # fmt: skip
+
+    refused = copy("refused")
+    assert refused.returncode == 4 and "--trust" in refused.printed and not (tmp_path / "refused").exists()
+    looked = copy("looked", "--skip-tasks")
+    assert looked.returncode == 0 and "cd looked && git init" in looked.printed and "make up\n" in looked.printed
+    assert not (tmp_path / "looked/.env").exists()
+    settings = tmp_path / "settings.yml"
+    settings.write_text(f"trust:\n  - {template}\n")
+    trusted = copy("trusted", "-d", "stack=none", "-d", "dataset=none", "-q", COPIER_SETTINGS_PATH=str(settings))
+    assert trusted.returncode == 0 and "trusted is generated" in trusted.printed, trusted.printed

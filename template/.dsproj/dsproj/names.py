@@ -6,6 +6,7 @@ import re
 import unicodedata
 import urllib.parse
 from collections.abc import Iterable
+from typing import Any
 
 LINKS = ("http://", "https://", "s3://", "gs://", "hf://", "kaggle://")
 LONGEST = 63  # bytes, PostgreSQL's limit
@@ -22,6 +23,12 @@ RESERVED = frozenset(
 RESERVED_TABLES = RESERVED | {"dsproj_seed"}
 RESERVED_COLUMNS = RESERVED | {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin", "_id", "target"}
 LETTERS = str.maketrans("øØłŁđı", "oOlLdi") | str.maketrans({"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe"})
+# In names of tables and files an umlaut is two letters, as in German.
+PLAIN: dict[int, Any] = {
+    **LETTERS,
+    **str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ẞ": "SS", "Œ": "Oe"}),
+    **str.maketrans({"þ": "th", "Þ": "Th", "ð": "d", "Ð": "D", "Đ": "D", "ħ": "h", "Ħ": "H", "ŧ": "t", "Ŧ": "T"}),
+}
 # Files that macOS or Windows adds to a folder or an archive.
 OF_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")
 # Names of files that hold several tables.
@@ -45,6 +52,12 @@ def column_names(titles: Iterable[str]) -> list[str]:
             name, count = base[: LONGEST - len(ending)].rstrip("_") + ending, count + 1
         names[name] = None
     return list(names)
+
+
+def plain(text: str) -> str:
+    """The text in ASCII: Größe is Groesse, Crème is Creme; what has no such letters is left out."""
+    whole = unicodedata.normalize("NFC", text)  # macOS parts a letter from its dots
+    return unicodedata.normalize("NFKD", whole.translate(PLAIN)).encode("ascii", "ignore").decode()
 
 
 def identifier(name: str) -> str:
@@ -79,7 +92,7 @@ def base_name(source: str) -> str:
 
 def table_name(source: str) -> str:
     """The name of a table for a path or link, as copier.yml derives it."""
-    name = re.sub(r"[^a-z0-9]+", "_", base_name(source).split(".")[0].lower()).strip("_") or "data"
+    name = re.sub(r"[^a-z0-9]+", "_", plain(base_name(source).split(".")[0]).lower()).strip("_") or "data"
     return (name if name[0].isalpha() else f"t_{name}")[:48].rstrip("_")
 
 
@@ -91,6 +104,5 @@ def is_archive(source: str) -> bool:
 def file_name(source: str, table: str) -> str:
     """The name in data/ for a path or link."""
     member = source.partition("#")[2] if is_archive(source) else ""
-    name = unicodedata.normalize("NFKD", base_name(member or source)).encode("ascii", "ignore").decode()
-    stem, dot, rest = re.sub(r"[^A-Za-z0-9._-]+", "_", name).partition(".")
+    stem, dot, rest = re.sub(r"[^A-Za-z0-9._-]+", "_", plain(base_name(member or source))).partition(".")
     return (stem.strip("_-") or table)[:100] + (dot + rest)[:40]

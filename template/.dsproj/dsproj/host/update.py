@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dsproj.errors import Problem
-from dsproj.report import Report
+from dsproj.report import Screen
 from dsproj.settings import ANSWERS, PROJECT, answer
 
 OLDEST = (9, 19)
@@ -136,20 +136,27 @@ def forget_bare_version(place: Path) -> bool:
     return True
 
 
-def update(report: Report, dry_run: bool, words: Sequence[str] = ()) -> None:
+def update(report: Screen, dry_run: bool, words: Sequence[str] = ()) -> None:
     """Update the project, or with `dry_run` show what would come; `words` are further options of `copier update`."""
     if dry_run:
         require_commit()
     else:
         refuse_unsaved_work("make update")
-    command = [*find_copier(), "update", "--trust", "--defaults", *words]
+    command = [*find_copier(), "update", "--trust", "--defaults", "--quiet", *words]
     newest, changelog = news()
     print(f"This project: {answer('_commit')}. The template's newest release: {newest or 'none yet'}.", flush=True)
     if changelog:
         print(f"\n{changelog}\n", flush=True)
     if dry_run:
-        show_difference([*command, "--quiet"])
-    elif subprocess.run(command, cwd=PROJECT).returncode:
-        raise Problem()  # Copier has said why
-    elif forget_bare_version(PROJECT):
+        show_difference(command)
+        return
+    report.doing("Copier merges the template's changes with yours …")
+    done = run(*command)
+    # It says this of each template that has no release yet, and no person can do anything about it.
+    said = [line for line in done.stderr.splitlines() if "No git tags found in template" not in line]
+    if done.returncode:
+        raise Problem("\n".join(said).strip() or f"copier update ended with {done.returncode}")
+    report.clear()
+    print("\n".join(said).strip(), flush=True)
+    if forget_bare_version(PROJECT):
         print("Nothing in this project differs with it: there is nothing to commit.")
