@@ -3,7 +3,6 @@
 import os
 import sys
 
-import copier
 import pytest
 import yaml
 from conftest import ROOT, checked, command, generate
