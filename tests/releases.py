@@ -67,6 +67,7 @@ class Template:
         self.edit("lib/postgres.py.jinja", ('"""', '"""NEWS IN LIB. '))
         self.edit("Makefile", ("$(dsproj) check\n", "$(dsproj) check  # NEWS IN MAKE\n"))
         self.edit("docker/jupyter/requirements.txt.jinja", ("six==1.17.0", "humanize==4.12.3\nsix==1.17.0"))
+        self.edit("docker/jupyter/requirements.lock.jinja", ("six==1.17.0 ", "six==1.17.0  "))
         self.edit("docker/postgres/get_data.sh", ("#!/bin/sh\n", "#!/bin/sh\n# NEWS IN DOCKER\n"))
         self.edit(".dsproj/dsproj/names.py", ("import re\n", "import re  # NEWS IN THE ROOM\n"))
         self.edit(".env.example.jinja", ("# How much memory", "# NEWS: a variable\n# How much memory"))

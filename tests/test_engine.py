@@ -275,8 +275,7 @@ def start(project):
 
 def test_an_image_that_does_not_build_shows_the_log(made):
     project = made(stack="none")
-    with (project.path / "docker/jupyter/requirements.txt").open("a") as file:
-        file.write("no-such-package-of-dsproj==1.0\n")
+    (project.path / "docker/jupyter/apt.txt").write_text("# one a line\nno-such-package-of-dsproj\n")
     outcome = start(project)
     assert outcome.why == "an image could not be built" and outcome.command == "make up"
     assert "no-such-package-of-dsproj" in "\n".join(outcome.log)

@@ -20,6 +20,7 @@ from conftest import ROOT, checked, command
 
 sys.path.insert(0, str(ROOT / "template" / ".dsproj"))
 
+from dsproj import locks
 from dsproj.host import places
 from dsproj.host.engine import memory_variable
 
@@ -50,12 +51,12 @@ FILES = {
     ".devcontainer/devcontainer.json", ".vscode/extensions.json", ".vscode/settings.json",
     ".pre-commit-config.yaml", "Makefile", "README.md", "docker-compose.yml", "pyproject.toml",
     "config/jupyter.env.example", "config/services.json", "data/README.md",
-    "docker/jupyter/Dockerfile", "docker/jupyter/requirements.txt",
+    "docker/jupyter/Dockerfile", "docker/jupyter/requirements.txt", "docker/jupyter/requirements.lock",
     "docker/postgres/Dockerfile", "docker/postgres/datasets/README.md", "docker/postgres/get_data.sh",
     "docker/postgres/get_table.sh",
     "docker/postgres/initdb.sql",
     "lib/__init__.py", "lib/cache.py", "lib/fitting.py", "lib/jobs.py", "lib/memory.py", "lib/models.py", "lib/postgres.py",
-    "local/requirements.txt", "local/stack.py", "local/supervisord.conf",
+    "local/requirements.txt", "local/requirements.lock", "local/stack.py", "local/supervisord.conf",
     "tests/conftest.py", "tests/test_cache.py", "tests/test_jobs.py", "tests/test_models.py", "tests/test_postgres.py",
     "ipynb/README.md", *(f"ipynb/20261122-{name}.ipynb" for name in NOTEBOOKS),
 }  # fmt: skip
@@ -458,6 +459,21 @@ def test_images_and_packages_are_pinned(variants):
                 line = line.partition("#")[0].strip()
                 if line and not line.startswith("-r"):
                     assert re.fullmatch(r"[A-Za-z0-9._\[\]-]+==[\w.]+(\s*;.*)?", line), (name, line)
+
+
+def test_the_lock_is_that_of_the_requirements(variants):
+    """After a change of a requirement: python -m hooks.locks, which writes it for all stacks."""
+    for project in variants.values():
+        requirements, (first, second) = (
+            [(project / name).read_text() for name in names] for names in (locks.REQUIREMENTS, locks.LOCKS)
+        )
+        assert locks.STAMP + locks.stamp(requirements) + "\n" in first, f"{project.name}: python -m hooks.locks"
+        found = [each for text in (first, second) for each in locks.entries(text)]
+        assert all("--hash=sha256:" in each.text for each in found) and "://" not in first + second
+        pinned = {(each.name, each.version) for each in found}
+        asked = [line.partition(";")[0] for text in requirements for line in locks.asked(text) if "==" in line]
+        assert {(locks.name_of(line), line.partition("==")[2].strip()) for line in asked} <= pinned
+        assert not {each.name for each in locks.entries(first)} & {each.name for each in locks.entries(second)}
 
 
 def test_nothing_outside_mongo_speaks_of_mongo(variants):

@@ -406,6 +406,53 @@ def test_generating_over_it_again_changes_nothing(project, again):
     assert project.process_ids() == started
 
 
+# What of the lock differs here, and every package with its version.
+PACKAGES = """
+import json
+from dsproj.kernel import locked
+there, lock = locked.installed(), locked.holding(locked.locks.LOCKS[0])
+direct, own = locked.require_lock(lock), locked.of_image()
+kept = [name for name in lock if name in own and name not in direct]
+print(json.dumps([[name for name in lock if there.get(name) != lock[name].version and name not in kept], there, kept]))
+"""
+LISTS = {}
+
+
+def test_both_engines_have_the_lock_s_versions(project):
+    """What the image brought along by itself counts as the image's; all else is the same in both."""
+    others, there, kept = json.loads(project.python(PACKAGES))
+    assert others == [] and bool(kept) == (project.kind == "docker")
+    LISTS[project.kind] = there, kept
+    if len(LISTS) == 2:
+        (docker, kept), (local, _) = LISTS["docker"], LISTS["local"]
+        added = {name: version for name, version in docker.items() if name in local and name not in kept}
+        assert len(added) > 20 and {name: local[name] for name in added} == added
+
+
+IN_A_JOB = """
+from lib.jobs import queue, wait
+print(wait([queue().enqueue("lib.added.version")], timeout=60))
+"""
+
+
+@pytest.mark.index
+def test_a_package_is_added_while_kernels_run_and_taken_back_where_it_fails(project):
+    """The last of this project: with Docker, its next `make up` has another image for JupyterLab."""
+    jupyter, commit = project.host_process_id("this_jupyter"), project.git("rev-parse", "HEAD")
+    (project.path / "lib" / "added.py").write_text("def version():\n    import toolz\n    return toolz.__version__\n")
+    said = project.refused("add", "PKG=no-such-package-of-dsproj")
+    assert said.startswith("There is no package no-such-package-of-dsproj in the package index. Nothing was changed.")
+    assert project.git("status", "--porcelain", "docker", "local") == ""
+    said = project.make("add", "PKG=toolz==1.0.0")
+    assert "toolz 1.0.0: in docker/jupyter/requirements.txt" in said and "those that run can import it" in said
+    assert project.git("rev-parse", "HEAD") == commit and project.host_process_id("this_jupyter") == jupyter
+    assert project.python("import toolz; print(toolz.__version__)").strip() == "1.0.0"
+    assert project.python(IN_A_JOB).strip() == "['1.0.0']"
+    project.run("python", "-m", "pip", "install", "--quiet", "--no-deps", "humanize==4.12.3")
+    assert 'make add PKG="humanize==4.12.3"' in project.make("check")
+    assert "toolz 1.0.0: there already" in project.make("add", "PKG=toolz")
+
+
 # --- other answers -----------------------------------------------------------------------------------------------------
 
 ODD_CSV = 'Id;Crop Name;When;Yield\n1;"Wheat; winter";2026-01-31;3.5\n2;"Rye ""old""";;4\n3;;2026-03-01;\n'

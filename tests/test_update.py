@@ -105,6 +105,9 @@ def generated(template_repo, tmp_path):
 # As `make dataset` writes them.
 DATA_SET = ["docker/postgres/datasets/crops.env", "docker/postgres/datasets/crops.sql"]
 
+# Not merged: made anew from the requirements, by `make up`.
+LOCKS = ["docker/jupyter/requirements.lock", "local/requirements.lock"]
+
 
 def use(project):
     """What a person does to a project in its first months; returns the lines that have to survive."""
@@ -134,7 +137,7 @@ def use(project):
 
 def snapshot(project):
     """Every file that belongs to the user, as bytes."""
-    names = [".env", "config/jupyter.env", "lib/mine.py", "data/plot.png", "data/latin1.csv", *DATA_SET]
+    names = [".env", "config/jupyter.env", "lib/mine.py", "data/plot.png", "data/latin1.csv", *DATA_SET, *LOCKS]
     paths = [project.path / name for name in names] + sorted((project.path / "ipynb").glob("*.ipynb"))
     return {path.name: path.read_bytes() for path in paths}
 

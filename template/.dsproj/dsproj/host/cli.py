@@ -135,6 +135,14 @@ def _scale(report: Screen, given: Given) -> None:
     _engine().scale(int(wanted), report)
 
 
+def _add(report: Screen, given: Given) -> None:
+    _host("packages").add(_engine(), report, given.get("PKG", ""))
+
+
+def _lock(report: Screen, given: Given) -> None:
+    _host("packages").lock(report, given.get("UPGRADE", "") not in NO)
+
+
 def _update(report: Screen, given: Given) -> None:
     _host("update").update(report, given.get("DRY_RUN", "") not in NO, [])
 
@@ -200,6 +208,8 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
         "lint the code, and look for keys in what git would take",
         _inside("python", "-m", "dsproj.kernel.check", needed=()),
     ),
+    "add": ("a package for notebooks and jobs: make add PKG=polars, or PKG=polars==1.30", _add),
+    "lock": ("renew the lock of all packages; to the newest versions that the requirements allow: UPGRADE=1", _lock),
     "update": ("what the template has learnt since; DRY_RUN=1 shows the difference, and changes nothing", _update),
     "backup": (
         "all data of the stores into one file in backups/",

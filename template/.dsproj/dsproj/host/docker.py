@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 
 from dsproj.errors import Problem
 from dsproj.host import docker_program as program
-from dsproj.host import first_env
+from dsproj.host import first_env, packages
 from dsproj.host import services as own
-from dsproj.host.engine import KEPT, SERVICES, Engine, State, free_of_lines
+from dsproj.host.engine import KEPT, SERVICES, STORES, Engine, State, free_of_lines
 from dsproj.host.ports import move, port_is_free
 from dsproj.report import LINES, Report, Stopwatch
 from dsproj.settings import PROJECT, Settings, change, slug
@@ -54,17 +54,13 @@ class Docker(Engine):
             self._wait_for_seed()
             self._remove_forgotten()
         if wanted := [name for name in BUILT if name in (services or BUILT) and name not in self.is_built]:
+            packages.ensure(report)
             self.compose("--progress=plain", "build", *wanted, report=report, failed="an image could not be built")
             self.is_built.update(wanted)
         if leaves_root:
-            chown = [
-                "--entrypoint",
-                "chown",
-                "this_jupyter",
-                "-R",
-                f"{self.settings['NB_UID']}:{self.settings['NB_GID']}",
-            ]
-            self.compose("run", "--rm", "--no-deps", "--user=0:0", *chown, "/var/lib/jovyan", report=report)
+            ids = f"{self.settings['NB_UID']}:{self.settings['NB_GID']}"
+            chown = ["--entrypoint", "chown", "this_jupyter", "-R", ids, "/var/lib/jovyan"]
+            self.compose("run", "--rm", "--no-deps", "--user=0:0", *chown, report=report)
         alone = ["--no-deps"] if services else []  # a database that lacks a table holds up nothing else
         self._up(*alone, *services, report=report)
         if "this_postgres" not in services:
@@ -145,6 +141,21 @@ class Docker(Engine):
         watch = Stopwatch()
         self.compose("--progress=plain", "up", "--detach", "--no-recreate", "this_worker", report=report)
         self._wait(report, watch)
+
+    def install(self, report: Report, changed: bool) -> str:
+        self.compose("--progress=plain", "build", "this_jupyter", report=report, failed="the image could not be built")
+        running = {state.service for state in self.states() if state.running}
+        if "this_jupyter" in running:  # its kernels hold a day's work
+            report.doing("installing them where JupyterLab runs")
+            self.run("this_jupyter", "python", "-m", "dsproj.kernel.locked")
+        if others := sorted(running - {*STORES, "this_jupyter"}):
+            self.compose("--progress=plain", "up", "--detach", *others, report=report)
+            self._wait(report, Stopwatch(), *others)
+        if "this_jupyter" not in running:
+            return "the image is built anew; nothing runs yet: make up"
+        return (
+            "those that run can import it. Their container goes on, and gives way to the new image at the next make up"
+        )
 
     # --- services of the user's own
 
@@ -233,7 +244,8 @@ class Docker(Engine):
         _become("docker", "compose", "exec", *([] if sys.stdin.isatty() else ["-T"]), service, *words)
 
     def once(self, *words: str) -> list[str]:
-        # In an image that is as requirements.txt says, with the project mounted, as the project's owner.
+        # In an image that is as the lock says, with the project mounted, as the project's owner.
+        packages.ensure(Report())
         options = ["run", "--rm", "--no-deps", "-T", "--build", "--env", f"{LINES}=1"]
         return ["docker", "compose", "--progress=quiet", *options, "this_jupyter", *words]
 

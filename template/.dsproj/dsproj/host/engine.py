@@ -93,6 +93,13 @@ class Engine(ABC):
     def scale(self, workers: int, report: Report) -> None:
         """Run that many workers, now and after the next start."""
 
+    @abstractmethod
+    def install(self, report: Report, changed: bool) -> str:
+        """Install what the lock says, and restart what has to be; what to say of the kernels that run. They keep running.
+
+        changed: packages that were there already have other versions now.
+        """
+
     # --- services of the user's own, see services.py
 
     @abstractmethod

@@ -17,7 +17,7 @@ from dsproj import settings as env
 from dsproj.errors import Problem
 from dsproj.host import places, venv
 from dsproj.host import variables as shared
-from dsproj.host.engine import Engine, State, told
+from dsproj.host.engine import STORES, Engine, State, told
 from dsproj.host.places import (
     LOGS,
     MARKER,
@@ -35,6 +35,7 @@ from dsproj.report import Report
 
 DATA = ("postgres", "redis", "mongo", "jupyter", "logs", "run", "home", "postgres.new")
 PID_FILE = RUN / "supervisord.pid"
+KEPT_RUNNING = (*STORES, "this_jupyter")  # where packages come: the kernels hold a day's work
 ROOM_TO_START = 64 << 20  # bytes: some segments of PostgreSQL's log, of 16 MiB each, and what Redis writes anew
 
 
@@ -118,6 +119,19 @@ class Local(Engine):
             if not self._running():
                 raise Problem("The number is noted, but the stack does not run", again())
             self._inside("up", report=report)
+
+    def install(self, report: Report, changed: bool) -> str:
+        if not PYTHON.exists():
+            return f"nothing runs yet, and it is installed by: {again()}"
+        with self._alone(report):
+            venv.ensure(report)
+            running = self._running() if changed else []  # what is new can be imported at once
+            for name in (
+                name for each in running if each not in KEPT_RUNNING for name in process_names(self.settings, each)
+            ):
+                self._inside("renew", name, report=report)
+                report.done(name, "restarted")
+        return "those that run can import it" if self._running() else f"nothing runs yet: {again()}"
 
     def _running(self) -> list[str]:
         """The services that have a process; without asking how they are."""

@@ -1,4 +1,4 @@
-""".local/venv: made from local/requirements.txt, and brought up to date when that changes."""
+""".local/venv: made from local/requirements.lock, and brought up to date when that changes."""
 
 # With uv where it can be had, since it takes seconds where pip takes a minute.
 
@@ -14,17 +14,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dsproj import locks
 from dsproj.errors import Problem
 from dsproj.files import replace_text
-from dsproj.host.places import PYTHON, STAMP, STATE, TOOLS, VENV, again
+from dsproj.host import packages, uv
+from dsproj.host.places import PYTHON, STAMP, STATE, VENV, again
 from dsproj.host.variables import inherited
 from dsproj.report import Report, Stopwatch
 from dsproj.settings import PROJECT
 
 OLDEST = (3, 11)
-REQUIREMENTS = (PROJECT / "local" / "requirements.txt", PROJECT / "docker" / "jupyter" / "requirements.txt")
-UV_NAMES = {"UV_DEFAULT_INDEX": "index-url", "UV_INDEX": "extra-index-url"}
-UV_NAMES |= {"UV_FIND_LINKS": "find-links", "SSL_CERT_FILE": "cert"}
+LOCK = PROJECT / locks.LOCKS[1]
 NEEDED_BYTES = 1_500_000_000
 
 
@@ -41,12 +41,12 @@ def base_python() -> str:
 
 
 def wanted() -> str:
-    """What the stamp says when the venv is as the requirement files ask."""
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in REQUIREMENTS)).hexdigest()
+    """What the stamp says when the venv is as the lock has it."""
+    return hashlib.sha256(b"\0".join((PROJECT / name).read_bytes() for name in locks.LOCKS)).hexdigest()
 
 
 def is_ready() -> bool:
-    """Made to the end, from these very requirements, by a Python that is still there?"""
+    """Made to the end, from this very lock, by a Python that is still there?"""
     try:
         stamp = json.loads(STAMP.read_text(encoding="utf-8"))
         made = (VENV / "pyvenv.cfg").read_text(encoding="utf-8")
@@ -55,28 +55,6 @@ def is_ready() -> bool:
     # uv's scripts find the Python beside them; those of pip name the folder, so a moved project needs new ones.
     in_place = stamp["folder"] == str(VENV) or "relocatable = true" in made
     return stamp["requirements"] == wanted() and in_place and PYTHON.exists()
-
-
-def pip_settings(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables, and the user's pip configuration (index, certificates) in uv's names where uv is given none."""
-    command = [base_python(), "-m", "pip", "config", "list"]
-    listed = subprocess.run(command, capture_output=True, text=True, env=variables)
-    pairs = (line.partition("=") for line in listed.stdout.splitlines())
-    found = {name.rpartition(".")[2]: value.strip("'\"").replace("\\n", " ") for name, _, value in pairs}
-    settings = {uv: " ".join(found[pip].split()) for uv, pip in UV_NAMES.items() if pip in found}
-    # pip takes the best version of all indexes.
-    return {"UV_INDEX_STRATEGY": "unsafe-best-match", **settings, **variables}
-
-
-def find_uv(variables: Mapping[str, str]) -> str | None:
-    """The path of uv: the machine's, or one of our own in .local/tools; None where it cannot be had."""
-    own = TOOLS / "bin" / "uv"
-    if found := shutil.which("uv"):
-        return found
-    if not own.exists():
-        pip = [base_python(), "-m", "pip", "install", "--quiet", "--target", str(TOOLS), "uv"]
-        subprocess.run(pip, capture_output=True, env={**variables, "PIP_USER": "0"})
-    return str(own) if own.exists() else None
 
 
 def run(command: list[str], variables: Mapping[str, str], report: Report) -> None:
@@ -89,17 +67,19 @@ def run(command: list[str], variables: Mapping[str, str], report: Report) -> Non
                 last.append(line)
                 report.doing(line)
     if process.returncode:
-        what = f"{Path(command[0]).name} could not install local/requirements.txt:"
+        what = f"{Path(command[0]).name} could not install local/requirements.lock:"
         raise Problem(what, again(), list(last))
 
 
-def build_with_uv(uv: str, variables: Mapping[str, str], report: Report) -> None:
-    variables = {"UV_SYSTEM_CERTS": "1", **pip_settings(variables)}
+def build_with_uv(program: str, variables: Mapping[str, str], report: Report) -> None:
+    variables = uv.settings(variables)
     if not PYTHON.exists():
         shutil.rmtree(VENV, ignore_errors=True)
         options = ["--quiet", "--no-project", "--relocatable", "--python", base_python()]
-        run([uv, "venv", *options, str(VENV)], variables, report)
-    run([uv, "pip", "install", "--python", str(PYTHON), "--requirement", str(REQUIREMENTS[0])], variables, report)
+        run([program, "venv", *options, str(VENV)], variables, report)
+    run(
+        [program, "pip", "install", "--no-deps", "--python", str(PYTHON), "--requirement", str(LOCK)], variables, report
+    )
 
 
 def build_with_pip(variables: Mapping[str, str], report: Report) -> None:
@@ -107,14 +87,15 @@ def build_with_pip(variables: Mapping[str, str], report: Report) -> None:
     shutil.rmtree(VENV, ignore_errors=True)
     try:
         run([base_python(), "-m", "venv", str(VENV)], variables, report)
-        run([str(PYTHON), "-m", "pip", "install", "--requirement", str(REQUIREMENTS[0])], variables, report)
+        run([str(PYTHON), "-m", "pip", "install", "--no-deps", "--requirement", str(LOCK)], variables, report)
     except Problem as problem:
         hint = "Python's venv and pip are needed, for example: apt-get install python3-venv (or install uv)"
         raise Problem(problem.what, f"{hint}; then: {again()}", problem.log) from None
 
 
 def ensure(report: Report) -> None:
-    """Make the venv, or bring it up to date; said where that takes time."""
+    """Make the venv, or bring it up to date, and the lock before it; said where that takes time."""
+    packages.ensure(report)
     if is_ready():
         return
     if shutil.disk_usage(STATE).free < NEEDED_BYTES:
@@ -123,11 +104,11 @@ def ensure(report: Report) -> None:
     watch = Stopwatch()
     STAMP.unlink(missing_ok=True)
     variables = inherited()
-    uv = find_uv(variables)
-    installer = "uv" if uv else "pip"
-    report.done("environment", f"installing local/requirements.txt with {installer}; it takes a while the first time")
-    if uv:
-        build_with_uv(uv, variables, report)
+    program = uv.find(variables)
+    installer = "uv" if program else "pip"
+    report.done("environment", f"installing local/requirements.lock with {installer}; it takes a while the first time")
+    if program:
+        build_with_uv(program, variables, report)
     else:
         build_with_pip(variables, report)
     # Written last: an installation that was interrupted is taken up again.

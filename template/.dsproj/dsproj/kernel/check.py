@@ -1,4 +1,4 @@
-"""`make check`: ruff over the code, and a look for keys in every file that git has or would take.
+"""`make check`: ruff over the code, a look for keys in every file that git has or would take, and for packages beside the lock.
 
 What is found as a key goes by its form (AWS, GitHub, Slack, a private key, …) and by names such as `password = "…"`, of which
 detect-secrets knows some dozens. What looks random and no more is left out: checksums do, and ids of cells.
@@ -12,6 +12,7 @@ from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_cla
 from detect_secrets.core.scan import scan_file
 from detect_secrets.settings import transient_settings
 
+from dsproj.kernel import locked
 from dsproj.settings import PROJECT
 
 LARGEST = 2 << 20  # bytes; what is larger is data
@@ -39,7 +40,17 @@ def of_git() -> list[str] | None:
     return [name for name in names if Path(name).is_file() and Path(name).stat().st_size <= LARGEST]
 
 
+def beside_the_lock() -> str:
+    """A line on what `%pip install` has brought and no other copy of the project will have; "" where there is nothing."""
+    found = [f"{name}=={version}" for name, version in locked.strangers().items()]
+    if not found:
+        return ""
+    return f'Installed here, and not in the lock: {", ".join(found)}. To keep: make add PKG="{" ".join(found)}"'
+
+
 def main() -> int:
+    if line := beside_the_lock():
+        print(line)
     failed = subprocess.run([sys.executable, "-m", "ruff", "check"], cwd=PROJECT).returncode
     names = of_git()
     if names is None:
