@@ -12,6 +12,7 @@ import argparse
 import collections
 import io
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -64,7 +65,9 @@ def by_duckdb(path):
     relation = duckdb.sql(f"SELECT * FROM read_csv('{path}', sample_size = -1)")
     names = relation.columns
     rows = relation.fetchall()
-    return Table(names, list(zip(*rows, strict=True)) or [()] * len(names))
+    if all(re.fullmatch(r"column\d+", name) for name in names):  # as it calls them where it finds no header
+        names = None
+    return Table(names, list(zip(*rows, strict=True)) or [()] * len(relation.columns))
 
 
 def by_pandas(path, delimiter):

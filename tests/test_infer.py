@@ -351,6 +351,13 @@ def test_two_ways_to_write_a_quote(infer):
         assert types(found) == ["integer", "text"] and found.rows == rows + 3
 
 
+def test_sentences_with_commas_are_one_column(tmp_path):
+    path = tmp_path / "homes.csv"
+    path.write_text("address\n" + "12 Main St, Apt 3, Springfield, IL\n4 Elm, Rome, NY\n" * 6)
+    found = reading.read(path)
+    assert [(column.name, column.type) for column in found.columns] == [("address", "text")] and found.rows == 12
+
+
 def test_colours_are_no_comments(infer):
     assert infer("#ff0000,1\n#00ff00,2\nblack,3\n", header=False).rows == 3
 
@@ -484,6 +491,10 @@ def test_names_are_identifiers_and_distinct(titles):
             "write_frame",
         ),
         (b"My title\n" + b"a,b,c\n1,2,3\n4,5,6\n7,8,9\n" * 5, "a title above the table"),
+        (
+            b"-- 1\nid,a,b,c\n" + b"1,2,3,4\n" * 9 + b"-- 2\nid,a,b\n" + b"1,2,3\n" * 9,
+            "have 3 or 4: are these several tables?",
+        ),
         (",".join(f"c{number}" for number in range(1601)).encode() + b"\n" + b",".join([b"1"] * 1601), "1,601 columns"),
         (gzip.compress(b"a,b\n1,2\n" * 9999)[:-20], "damaged or cut off"),
         (b"PK\x03\x04 not really", "damaged"),

@@ -209,7 +209,7 @@ def find_dialect(path: Path, given: str) -> Dialect:
 def find_delimiter(text: str, delimiters: str, skip: int) -> str:
     """The one by which the most rows are of one width. Raises a Problem where the first line is a title."""
     tried: dict[str, tuple[float, int]] = {}
-    below_title = 0
+    below_title = ""
     for delimiter in delimiters:
         rows = split(text, delimiter, *find_quote(text, delimiter))
         if rows and len(rows[0]) > 1:
@@ -217,19 +217,29 @@ def find_delimiter(text: str, delimiters: str, skip: int) -> str:
             if share >= 0.5 or width > 2:
                 tried[delimiter] = share, width
         elif len(rows) > 3:
-            usual, number = collections.Counter(map(len, rows)).most_common(1)[0]
-            if usual > 1 and number > 0.9 * (len(rows) - 1):
-                below_title = usual
+            below_title = widths_below(rows) or below_title
     if tried:
         return max(tried, key=tried.__getitem__)
     if below_title:
-        raise Problem(
-            f"line {skip + 1} has 1 value, the others have {below_title}: is it a title above the table? Remove it"
-        )
+        why = "is it a title above the table? Remove it"
+        if "or" in below_title:
+            why = "are these several tables? Have each in a file of its own"
+        raise Problem(f"line {skip + 1} has 1 value, the others have {below_title}: {why}")
     if is_separated_by_blanks(text.removeprefix("# ")):
         return BLANKS
     # One column: any character that does not occur.
     return next((character for character in DELIMITERS if character not in text), "\x1f")
+
+
+def widths_below(rows: list[list[str]]) -> str:
+    """How many values nearly all rows below a line of one value have: "5", "5 or 7" where that is two tables, else ""."""
+    widths = collections.Counter(map(len, rows[1:])).most_common(2)
+    if widths[0][0] > 1 and widths[0][1] > 0.9 * (len(rows) - 1):
+        return str(widths[0][0])
+    is_prose = sum(cell.startswith(" ") for row in rows for cell in row[1:]) * 2 > sum(len(row) - 1 for row in rows)
+    if is_prose or min(width for width, _ in widths) < 3 or sum(number for _, number in widths) <= 0.9 * (len(rows) - 1):
+        return ""
+    return " or ".join(str(width) for width, _ in sorted(widths))
 
 
 def share_of_rows(rows: list[list[str]]) -> tuple[float, int]:

@@ -46,6 +46,9 @@ KINDS = [
 # What most text is told by, without a look at the patterns.
 NO_PATTERN = "length(v) > 45 OR NOT regexp_matches(v, '^[-+.,0-9tfijmasond]', 'i')"
 CELLS = 20_000_000  # that are counted at a time
+# Where these have their dashes no other pattern has two: asked first, a file full of times is not held against all of them.
+DATES = ("date", "timestamp", "timestamptz")
+IS_DATE = "v[5:5] IN ('-', '/') AND v[8:8] = v[5:5]"
 MOST = 20  # different values of one kind that are kept
 DIGITS = "rtrim(ltrim(translate(split_part(lower({}), 'e', 1), '+-.', ''), '0'), '0')"
 
@@ -58,7 +61,9 @@ def quoted(text: str) -> str:
 def kinds_query(table: str) -> str:
     """SQL: for each column of a table, or a part of one, of text, and each kind of value in it, the rows, examples and bounds."""
     words = ", ".join(map(quoted, MISSING))
-    patterns = "".join(f" WHEN regexp_full_match(v, {quoted(regex)}, 'i') THEN {quoted(kind)}" for kind, regex in KINDS)
+    cases = {kind: f" WHEN regexp_full_match(v, {quoted(regex)}, 'i') THEN {quoted(kind)}" for kind, regex in KINDS}
+    dates = f" WHEN {IS_DATE} THEN CASE{''.join(cases.pop(kind) for kind in DATES)} ELSE 'other' END"
+    patterns = dates + "".join(cases.values())
     day = "regexp_extract(v, '^[0-9]+[-/.][0-9]+[-/.][0-9]{4}')"
     swapped = f"regexp_replace({day}, '^([0-9]+)([-/.])([0-9]+)', '\\3\\2\\1')"
     day_first = f"try_strptime({day}, {DAY_FORMATS}) IS NOT NULL"
@@ -75,7 +80,7 @@ WITH counted AS (
     SELECT name, raw, count(*) AS n FROM {table} UNPIVOT INCLUDE NULLS (raw FOR name IN (COLUMNS(*))) GROUP BY ALL
 ),
 patterned AS (
-    SELECT name, raw, n, trim(raw, E' \\t') AS v,
+    SELECT name, raw, n, CASE WHEN regexp_matches(raw, E'^[ \\t]|[ \\t]$') THEN trim(raw, E' \\t') ELSE raw END AS v,
         CASE WHEN raw IS NULL THEN 'empty' WHEN raw = '' THEN 'quoted empty' WHEN v = '' THEN 'blank'
         WHEN lower(v) IN ({words}) THEN 'word' WHEN {NO_PATTERN} THEN 'other'{patterns} ELSE 'other' END AS pattern
     FROM counted
@@ -100,7 +105,7 @@ SELECT name, kind, CASE WHEN kind = 'word' THEN v END AS word, sum(n)::BIGINT AS
     bool_or(CASE WHEN kind IN ('integer', 'grouped', 'decimal', 'comma', 'three', 'dotted', 'thousands')
         AND (length(u) > 15 OR contains(lower(u), 'e'))
         THEN {digits} IS DISTINCT FROM {fewest} AND {digits} IS DISTINCT FROM {as_many} END) AS inexact,
-    bool_or(regexp_matches(v, '[.,]') AND regexp_full_match(v, {quoted(COMMA_NUMBER.decode())})) AS comma_like,
+    bool_or((contains(v, ',') OR contains(v, '.')) AND regexp_full_match(v, {quoted(COMMA_NUMBER.decode())})) AS comma_like,
     bool_or(contains(v, ',') AND regexp_full_match(v, {quoted(GROUPED_NUMBER.decode())})) AS grouped_like,
     bool_or(kind = 'thousands' AND contains(v, '.')) AS fraction,
     bool_or(raw <> v) AS blanks, bool_and(raw LIKE ' %') AS padded,

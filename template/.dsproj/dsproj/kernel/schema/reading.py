@@ -29,7 +29,7 @@ IN_PIECES = (
     "In a notebook: pandas reads the file, and write_frame takes the columns that you need of it, "
     "or a row for each value (DataFrame.melt)"
 )
-MEMORY = "200MB"  # for DuckDB; it goes to the disk with what takes more
+MEMORY = "170MB"  # for DuckDB; it goes to the disk with what takes more
 
 
 @dataclass
