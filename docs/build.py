@@ -47,12 +47,12 @@ def questions() -> str:
             "Never asked" if ask == "False" else "Asked where `details` is yes" if "details" in ask else "Always asked"
         )
         default = str(question.get("default", ""))
-        default = "worked out from the others" if "{" in default else default
+        default = "from the others" if "{" in default else f"`{default}`" if default else ""
         choices = question.get("choices", {})
         help_text = question["help"] + "".join(
             f"<br>`{value}`: {text.removeprefix(value + ': ')}" for text, value in choices.items()
         )
-        parts[part].append([f"`{name}`", question["type"], f"`{default}`" if default else "", help_text])
+        parts[part].append([f"`{name}`", question["type"], default, help_text])
     header = ["question", "type", "default", "what it means"]
     return "\n\n".join(f"## {part}\n\n{table([header, *rows])}" for part, rows in parts.items())
 
@@ -98,7 +98,8 @@ def variables(path: Path) -> str:
 def render() -> Path:
     """A project with everything, whose modules have the docstrings and whose `make help` the targets."""
     project, source = BUILD / "project", BUILD / "source"  # without git: what is not committed yet is meant, too
-    shutil.copytree(ROOT / "template", source / "template", ignore=shutil.ignore_patterns("__pycache__"))
+    for part in ("template", "hooks"):
+        shutil.copytree(ROOT / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "copier.yml", source)
     copier.run_copy(str(source), project, data={"mongo": True}, defaults=True, unsafe=True, quiet=True, skip_tasks=True)
     return project
@@ -149,7 +150,7 @@ def settings() -> str:
     rest = [page for page in pages() if page not in named]
     for star in re.findall(r'"([\w/-]*)\*"', text):
         here = [page for page in rest if page.rpartition("/")[0] == star.rstrip("/")]
-        text = text.replace(f'"{star}*"', ", ".join(f'"{page}"' for page in here))
+        text = re.sub(rf'"{star}\*",?', "".join(f'"{page}", ' for page in here), text)
         rest = [page for page in rest if page not in here]
     if rest:
         sys.exit(f"docs/zensical.toml has no place for {', '.join(rest)}")

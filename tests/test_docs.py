@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 import pytest
 from conftest import ROOT, command
+from releases import Template
 from stacks import IDENTITY
 
 DOCS = ROOT / "docs"
-FIRST = "first-minute.md"
+FIRST, UPDATE = "first-minute.md", "how-to/update.md"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if path.parent.name != "decisions")
 PAGES.sort(key=lambda name: (name != FIRST, name != "tutorial.md", name))
 BLOCK = re.compile(r"(?:^<!-- (not run|file): (.+?) -->\n)?^```(\w+)[^\n]*\n(.*?)^```$", re.M | re.S)
@@ -54,6 +55,7 @@ class Reader:
     def __init__(self, folder):
         self.folder = self.place = folder
         self.project = folder / "myproj"
+        self.template = Template(folder / "template")
         self.kernel = None
         # No engine answers, so the servers are processes of this machine.
         self.environment = (
@@ -63,6 +65,8 @@ class Reader:
     def open(self, page):
         self.close()
         self.place = self.folder if page == FIRST else self.project
+        if page == UPDATE:
+            self.template.release("v0.2.0", "News for whoever reads this page")
 
     def close(self):
         if self.kernel:
@@ -73,7 +77,7 @@ class Reader:
     def type(self, text):
         """What bash prints; `cd` lasts."""
         said = self.folder / "place"
-        script = f"{text.replace(HOME, str(ROOT))}\npwd > {said}"
+        script = f"{text.replace(HOME, str(self.template.path))}\npwd > {said}"
         done = command("bash", "-euo", "pipefail", "-c", script, cwd=self.place, env=self.environment, timeout=300)
         assert done.returncode == 0, f"{text}\n{done.printed}"
         self.place = Path(said.read_text().strip())
