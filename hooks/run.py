@@ -28,6 +28,7 @@ def main(arguments):
 
     console.say()
     made = step("Environment", environment.make)
+    step("Network", reach)
     step("Data", dataset.bring)
     step("Schema", schema.infer)
     step("Git", repository.commit)
@@ -36,6 +37,11 @@ def main(arguments):
         summary.show(project, results)
     except Exception as error:
         console.say(f"The summary failed ({type(error).__name__}: {error}); the links: make url", style="yellow")
+
+
+def reach(project):
+    """Have the steps go through a proxy, and trust a company's certificates, as every command of the project does."""
+    project.module("host.network").apply()
 
 
 def interrupted(*_):

@@ -11,6 +11,7 @@ import sys
 import time
 from urllib.parse import quote
 
+import corporate
 import nbformat
 import pytest
 import requests
@@ -336,6 +337,53 @@ def test_projects_own_tests_and_lint_pass(project):
     assert "passed" in project.make("test")
     assert "All checks passed" in project.make("check")
     assert project.git("status", "--porcelain") == ""
+
+
+@pytest.fixture
+def company(project, tmp_path):
+    """The project in a company's network, whose proxy, certificates and index stand in its .env."""
+    path, address = project.path / ".env", "127.0.0.1"
+    before = path.read_text()
+    if project.kind == "docker":  # as its containers, too, reach this machine
+        shown = ["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+        address = checked("docker", *shown).strip()
+    with corporate.network(tmp_path) as network:
+        path.write_text(before + network.env(address))
+        yield network
+    path.write_text(before)
+    project.git("reset", "--quiet", "--hard")
+    project.git("clean", "--quiet", "--force", "-d")
+
+
+def test_a_companys_network_reaches_kernels_jobs_and_downloads(project, company):
+    link = f"{company.place}/crops.csv"  # of a host that only the proxy knows
+    (project.path / "lib/fetching.py").write_text(
+        "import urllib.request\n\nimport requests\n\n\n"
+        "def fetch(link):\n    assert urllib.request.urlopen(link).read() == requests.get(link).content\n    return len(link)\n"
+    )
+    project.make("up")
+    assert project.states() == dict.fromkeys(SERVICES, "healthy")
+    project.python(
+        "import sys; from lib.fetching import fetch; from lib.jobs import enqueue_each, wait\n"
+        "assert fetch(sys.argv[1]) == wait(enqueue_each(fetch, sys.argv[1:2]))[0]",
+        link,
+    )
+    assert "Saved" in project.run("python", "-m", "pip", "download", "--no-deps", "--dest", "/tmp/corp", "corp-only")
+    assert "corp_crops: 2 rows" in project.make("dataset", f"SOURCE={link}", "TABLE=corp_crops")
+    if "DSPROJ_DRILL" in os.environ:  # the image's build, or the environment
+        project.make("add", "PKG=corp-only")
+        assert project.python("import corp_only; print(corp_only.WHERE)") == "the private index\n"
+        if project.kind == "docker":
+            made = [f"{project.slug}-{name}" for name in ("jupyter", "postgres")]
+            for shown in (
+                ["history", "--no-trunc", made[0]],
+                ["history", "--no-trunc", made[1]],
+                ["image", "inspect", *made],
+            ):
+                assert "s3cret" not in checked("docker", *shown)
+    project.make("dataset", "DROP=corp_crops", "FORCE=1")
+    project.git("add", "--all")
+    assert "s3cret" not in project.git("diff", "--cached")
 
 
 def test_down_and_up_keep_the_data(project, expected_rows):

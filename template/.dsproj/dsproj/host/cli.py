@@ -243,6 +243,8 @@ def _read(command: str, words: list[str]) -> Given:
 def _run(name: str, words: list[str], report: Screen) -> None:
     if name not in COMMANDS:
         raise Problem(f"There is no command {name}", "make help")
+    if name != "help":
+        _host("network").apply()
     if name == "exec" and words and "=" not in words[0]:
         _engine(*DATABASE).replace(WORK, *words)
     COMMANDS[name][1](report, _read(name, words))

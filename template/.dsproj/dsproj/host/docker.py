@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from dsproj.errors import Problem
 from dsproj.host import docker_program as program
-from dsproj.host import first_env, packages
+from dsproj.host import first_env, network, packages
 from dsproj.host import services as own
 from dsproj.host.engine import KEPT, SERVICES, STORES, Engine, State, free_of_lines
 from dsproj.host.ports import move, port_is_free
@@ -49,6 +49,8 @@ class Docker(Engine):
     def start(self, *services: str, report: Report) -> None:
         watch = Stopwatch()
         program.claim()
+        for note in network.notes() if not services else ():
+            report.done("network", note)
         leaves_root = self._leave_root(report)
         if not services:
             self._wait_for_seed()
@@ -153,9 +155,7 @@ class Docker(Engine):
             self._wait(report, Stopwatch(), *others)
         if "this_jupyter" not in running:
             return "the image is built anew; nothing runs yet: make up"
-        return (
-            "those that run can import it. Their container goes on, and gives way to the new image at the next make up"
-        )
+        return "those that run can import it. Their container goes on; the next make up takes the new image"
 
     # --- services of the user's own
 

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import string
 import time
 import urllib.error
@@ -145,7 +146,7 @@ def request(link: str, partial: Path, progress: Progress) -> str:
         return f"{place}: {pacing.SLOW if pacing.SLOW in error.args else stalled} after {size_of(partial)} bytes"
     except (OSError, ValueError) as error:
         # What keeps a host from being reached holds for each link to it, and is then said once.
-        where = asked.host if isinstance(error, urllib.error.URLError) else place
+        where = urllib.parse.urlsplit(place).netloc if isinstance(error, urllib.error.URLError) else place
         raise Problem(f"{where}: {reason(error, partial)}") from None
     if done > total:
         raise Problem(f"{place}: the server says that it is {total} bytes, and sends more")
@@ -227,6 +228,10 @@ def reason(error: object, partial: Path) -> object:
     error = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(error, socket.gaierror):
         return "no such host is known (a slip in its name, or no network)"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message}); to trust a company's own: CA_BUNDLE in .env"
+    if "407 " in str(error):
+        return "the proxy asks for a password: HTTPS_PROXY=http://name:password@host:port in .env"
     if isinstance(error, (TimeoutError, socket.timeout)):
         return f"no answer within {pacing.TIMEOUT} s"
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):

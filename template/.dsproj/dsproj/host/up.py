@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dsproj.errors import Problem
-from dsproj.host import datasets, documents, first_env, services
+from dsproj.host import datasets, documents, first_env, network, services
 from dsproj.host.engine import Engine, chosen
 from dsproj.host.places import check_folder
 from dsproj.report import Report
@@ -22,6 +22,7 @@ def up(report: Report, made: first_env.Made | None = None) -> tuple[Engine, Prob
     now = made or first_env.make()
     for note in now.notes if made is None else ():
         report.done("settings", note)
+    network.check()
     engine = chosen()
     engine.settings.check_secrets()
     engine.check(fresh=bool(made and made.fresh))

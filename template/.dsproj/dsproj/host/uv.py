@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dsproj.host.places import TOOLS
 
 NAMES = {"UV_DEFAULT_INDEX": "index-url", "UV_INDEX": "extra-index-url"}
-NAMES |= {"UV_FIND_LINKS": "find-links", "SSL_CERT_FILE": "cert"}
+NAMES |= {"UV_FIND_LINKS": "find-links", "UV_INSECURE_HOST": "trusted-host", "SSL_CERT_FILE": "cert"}
 
 
 def find(variables: Mapping[str, str]) -> str | None:
