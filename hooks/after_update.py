@@ -36,6 +36,7 @@ def changes() -> dict[str, str]:
 
 def report() -> Iterator[str]:
     """The lines for the user, what needs their hands first."""
+    images = list(put_back_digests())
     changed = changes()
     if not changed:
         yield "Nothing has changed: the project is as the template would have it."
@@ -52,7 +53,22 @@ def report() -> Iterator[str]:
         yield f"CONFLICT: {path} holds lines of yours that found no place; put them in, then delete it"
     yield from removals(sorted(path for path, state in changed.items() if "D" in state and path not in unmerged))
     yield from settings()
+    yield from images
     yield from infrastructure(changed)
+
+
+def put_back_digests() -> Iterator[str]:
+    """What before_update.py took out, where the image has the same tag as before; a line for the others."""
+    images = Project(Path.cwd()).module("host.images")
+    for path in filter(Path.exists, map(Path, images.FILES)):
+        known = {name: digest for name, digest in images.digests(git("show", f"HEAD:./{path}")).items() if digest}
+        text = path.read_text(encoding="utf-8")
+        if (pinned := images.pinned(text, known)) != text:
+            path.write_text(pinned, encoding="utf-8")
+        if known and not git("ls-files", "--unmerged", "--", str(path)):
+            git("reset", "--quiet", "--", str(path))  # before_update.py has staged it
+        if new := [name for name in images.digests(text) if known and name not in known]:
+            yield f"{path} has another image, {', '.join(new)}, without its digest; to ask for it: make lock"
 
 
 def removals(gone: list[str]) -> list[str]:

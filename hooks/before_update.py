@@ -33,7 +33,25 @@ def stop_local_stack() -> str:
     return "The local stack was stopped, by its old files; its data stays. After the update: make up"
 
 
+def take_out_digests() -> None:
+    """Take the digests that `make lock` wrote out of the lines that the template has, too: a new tag is then no conflict.
+
+    after_update.py puts back those of tags that stay.
+    """
+    if not Path(".dsproj/dsproj/host/images.py").exists():
+        return
+    sys.path.insert(0, ".dsproj")
+    from dsproj.host import images
+
+    for path in filter(Path.exists, map(Path, images.FILES)):
+        text = path.read_text(encoding="utf-8")
+        if (plain := images.pinned(text, dict.fromkeys(images.digests(text), ""))) != text:
+            path.write_text(plain, encoding="utf-8")
+            subprocess.run(["git", "add", "--", str(path)], capture_output=True)
+
+
 def main() -> None:
+    take_out_digests()
     if is_first_layout() and (said := stop_local_stack()):
         print(said, file=sys.stderr, flush=True)
 

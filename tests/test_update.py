@@ -242,6 +242,31 @@ def test_a_conflict_is_listed_with_what_to_do(generated):
     assert done.returncode == 1 and "conflicts are open in: Makefile, docker-compose.yml" in done.printed
 
 
+def test_digests_of_images_are_no_conflict_and_stay_while_the_tag_does(generated, tmp_path):
+    template = Template(tmp_path / "template")
+    project = generated(source=template.path)
+    digest = "@sha256:" + 64 * "a"
+    tags = {
+        "docker/jupyter/Dockerfile": ":2026-07-28",
+        "docker-compose.yml": "redis:8",
+        "docker/postgres/Dockerfile": ":18",
+    }
+    for name, tag in tags.items():
+        project.replace(name, tag, tag + digest)
+    project.commit()
+    template.edit("docker/jupyter/Dockerfile.jinja", (":{% if gpu", ":{% if not gpu %}new-{% endif %}{% if gpu"))
+    template.edit("docker-compose.yml.jinja", ("    image: redis:8\n", "    # NEWS\n    image: redis:8\n"))
+    template.release("v0.2.0", "Another image")
+    printed = project.update()
+    assert (
+        "CONFLICT" not in printed and "notebook:new-2026-07-28, without its digest; to ask for it: make lock" in printed
+    )
+    assert "scipy-notebook:new-2026-07-28\n" in project.text("docker/jupyter/Dockerfile")
+    assert f"# NEWS\n    image: redis:8{digest}\n" in project.text("docker-compose.yml")
+    assert f"FROM postgres:18{digest}\n" in project.text("docker/postgres/Dockerfile")
+    assert " M docker-compose.yml" in project.status() and " M docker/jupyter/Dockerfile" in project.status()
+
+
 def test_an_edited_file_that_the_template_gives_up_is_kept_and_named(generated, tmp_path):
     template = Template(tmp_path / "template")
     project = generated(source=template.path)

@@ -141,6 +141,7 @@ def _add(report: Screen, given: Given) -> None:
 
 def _lock(report: Screen, given: Given) -> None:
     _host("packages").lock(report, given.get("UPGRADE", "") not in NO)
+    _host("images").lock(report)
 
 
 def _update(report: Screen, given: Given) -> None:

@@ -64,6 +64,17 @@ def run(*words: str, timeout: float | None = None) -> subprocess.CompletedProces
     )
 
 
+def digest(image: str) -> tuple[str, str]:
+    """(the digest that a registry has for image:tag, of all platforms; "" for none, and why)."""
+    try:
+        done = run("buildx", "imagetools", "inspect", "--format", "{{json .Manifest}}", image, timeout=60)
+        return str(json.loads(done.stdout)["digest"]), ""
+    except subprocess.TimeoutExpired:
+        return "", "no answer within 60 s"
+    except (ValueError, KeyError):
+        return "", done.stderr.strip().rpartition(": ")[2][-120:] or "no digest in its answer"
+
+
 def _is_project_elsewhere(folder: str) -> bool:
     """Is a project in this folder, and is it not this one, moved? One that may not be looked at counts."""
     try:

@@ -44,7 +44,9 @@ def drop_table(engine: Engine, report: Report, known: DataSet, force: bool, also
 def drop_collection(engine: Engine, report: Report, known: DataSet, force: bool) -> None:
     engine.start("this_mongo", report=report)
     if loaded := [entry[1] for entry in documents.ledger(engine) if entry[0] == known.table]:
-        what = f"This drops collection {known.table}, {loaded[0]:,} documents when it was loaded, and your changes to it."
+        what = (
+            f"This drops collection {known.table}, {loaded[0]:,} documents when it was loaded, and your changes to it."
+        )
         confirm(what, slug(), force)
     documents.loader(engine, report, "drop", known.table)
     set_aside(report, known)

@@ -4,6 +4,7 @@ What is found as a key goes by its form (AWS, GitHub, Slack, a private key, …)
 detect-secrets knows some dozens. What looks random and no more is left out: checksums do, and ids of cells.
 """
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_cla
 from detect_secrets.core.scan import scan_file
 from detect_secrets.settings import transient_settings
 
+from dsproj import locks
 from dsproj.kernel import locked
 from dsproj.settings import PROJECT
 
@@ -48,8 +50,21 @@ def beside_the_lock() -> str:
     return f'Installed here, and not in the lock: {", ".join(found)}. To keep: make add PKG="{" ".join(found)}"'
 
 
+def missing_in_debian() -> str:
+    """A line on what docker/jupyter/apt.txt names and this machine lacks; "" where nothing does, or where nothing says so."""
+    asked = locks.asked(locks.read(PROJECT / "docker" / "jupyter" / "apt.txt"))
+    if not asked or not shutil.which("dpkg-query"):
+        return ""
+    words = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *asked]
+    there = subprocess.run(words, capture_output=True, text=True).stdout.splitlines()
+    missing = [name for name in asked if f"{name} installed" not in there]
+    if not missing:
+        return ""
+    return f"docker/jupyter/apt.txt names what is missing here: {' '.join(missing)}. With Docker: make up; else: apt install"
+
+
 def main() -> int:
-    if line := beside_the_lock():
+    for line in filter(None, (beside_the_lock(), missing_in_debian())):
         print(line)
     failed = subprocess.run([sys.executable, "-m", "ruff", "check"], cwd=PROJECT).returncode
     names = of_git()
