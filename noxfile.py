@@ -113,10 +113,11 @@ def docs(session):
 
 @nox.session
 def pictures(session):
-    """The documentation's screenshots, docs/pictures: what the browser tests see on their way through the local stack."""
-    install(session, "test")
+    """docs/pictures: a recording of the first command, and what the browser tests see on their way through the local stack."""
+    install(session, "pictures")
     folder = HERE / "docs" / "pictures"
     folder.mkdir(exist_ok=True)
+    session.run("python", "docs/record.py")
     session.run(
         "pytest", "tests/test_browser.py", "-k", "local", *session.posargs, env={"DSPROJ_PICTURES": str(folder)}
     )
