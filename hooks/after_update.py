@@ -10,15 +10,16 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 # The parent, as in __main__.py: a module here can then bear any name.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from hooks import first_layout  # noqa: E402
+from hooks import first_layout, new_notebooks  # noqa: E402
 from hooks.edited import edited, git, keep, render_old, settle  # noqa: E402
 from hooks.project import Project  # noqa: E402
 
@@ -52,7 +53,10 @@ def report() -> Iterator[str]:
     for path in sorted(path for path in changed if path.endswith(".rej")):
         yield f"CONFLICT: {path} holds lines of yours that found no place; put them in, then delete it"
     yield from removals(sorted(path for path, state in changed.items() if "D" in state and path not in unmerged))
-    yield from settings()
+    project = Project(Path.cwd())
+    former = yaml.safe_load(git("show", "HEAD:./.copier-answers.yml")) or {}
+    yield from new_notebooks.bring(project, former)
+    yield from settings(project, former)
     yield from images
     yield from infrastructure(changed)
 
@@ -95,9 +99,9 @@ def removals(gone: list[str]) -> list[str]:
     return lines + first_layout.users_of(gone) + (first_layout.left_to_do() if first_layout.SEED in gone else [])
 
 
-def settings() -> list[str]:
-    """Answers whose effect stands in .env, which belongs to this machine and is not touched."""
-    lines, reader = [], Project(Path.cwd()).module("settings")
+def settings(project: Project, former: Mapping[str, Any]) -> list[str]:
+    """Answers whose effect stands in .env, which belongs to this machine and is not touched; `former`: those before the update."""
+    lines, reader = [], project.module("settings")
     env, now = reader.read(Path(".env")), reader.read(Path(".env.example"))
     before = reader.parse(git("show", "HEAD:./.env.example"))
     for name in PORTS:
@@ -105,8 +109,7 @@ def settings() -> list[str]:
             lines.append(
                 f".env keeps {name}={env[name]}; for the new one write {name}={now[name]} there, then: make up"
             )
-    former = yaml.safe_load(git("show", "HEAD:./.copier-answers.yml")) or {}
-    engine = Project(Path.cwd()).answers.get("stack")
+    engine = project.answers.get("stack")
     if env and former.get("stack") != engine and engine in ("docker", "local"):
         kept = reader.Settings(env).engine
         if kept != engine:

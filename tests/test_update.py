@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import time
+from datetime import date
 
 import copier
 import nbformat
@@ -411,6 +412,39 @@ def test_another_answer_changes_exactly_what_belongs_to_it(generated, change):
     project.commit()
     project.update(*options({key: str(original[key]).lower() for key in change}))
     compare(project, generated("back", vcs_ref="v0.2.0"))
+
+
+def test_another_answer_brings_its_notebook_once_dated_today_and_touches_no_other(generated):
+    project = generated()
+    project.make("notebook", "NAME=My own idea")
+    project.commit()
+    before, today = journal(project), f"{date.today():%Y%m%d}"
+
+    printed = project.update("-d", "mongo=true", "-d", "jupyter_stack=r")
+    new = [f"{today}-2-Explore_Documents.ipynb", f"{today}-3-Read_Table_In_R.ipynb"]
+    assert [f"NEW in the journal, and yours from now on: ipynb/{name}" in printed for name in new] == [True, True]
+    after = journal(project)
+    assert after == before | {name: after[name] for name in new}
+    text = after[new[0]].decode()
+    assert f"# {date.today()} · Explore documents" in text and f"[Read Table In R]({new[1]})" in text
+    assert all(f"]({name})" in project.text("ipynb/README.md") for name in new)
+    for name in new:
+        nbformat.validate(json.loads(after[name]))
+
+    project.notebook("Explore_Documents").unlink()
+    project.commit()
+    assert "NEW in the journal" not in project.update("-d", "monitor_port=5123")
+    project.commit()
+    assert "NEW in the journal" not in project.update("-d", "jupyter_stack=datascience"), "it has the same notebook"
+    project.commit()
+    project.update("-d", "mongo=false")
+    project.commit()
+    project.update("-d", "mongo=true")
+    assert project.notebook("Explore_Documents").name == f"{today}-4-Explore_Documents.ipynb"
+
+
+def journal(project):
+    return {path.name: path.read_bytes() for path in (project.path / "ipynb").glob("*.ipynb")}
 
 
 def test_env_follows_a_changed_mind_without_losing_a_secret(generated):

@@ -47,23 +47,28 @@ def notebook(title: str) -> str:
 
 
 def make(name: str) -> Path:
-    """Make ipynb/YYYYMMDD-N-Title.ipynb, N being one more than the day's highest number; its path."""
+    """Make a notebook of today with this title; its path."""
     title = name.strip()
     plain = re.sub(r"[^\w-]+", "_", title).strip("_")
     if not plain:
         raise Problem('How is it called? make notebook NAME="Encode target"')
+    path = vacant(plain)
+    FOLDER.mkdir(exist_ok=True)
+    with path.open("x", encoding="utf-8", newline="\n") as file:
+        file.write(notebook(title))
+    list_notebooks()
+    return path
+
+
+def vacant(plain: str) -> Path:
+    """ipynb/YYYYMMDD-N-Title.ipynb, N being one more than the day's highest number; Problem where today has that title."""
     today, number = f"{date.today():%Y%m%d}", 0
     for path in FOLDER.glob(f"{today}-*.ipynb"):
         count, known = re.fullmatch(r"\d{8}-(?:(\d+)-)?(.*)", path.stem).groups("0")  # type: ignore[union-attr]
         if known == plain != UNTITLED:
             raise Problem(f"{path.relative_to(PROJECT)} is there already; another name, please.")
         number = max(number, int(count))
-    path = FOLDER / f"{today}-{number + 1}-{plain}.ipynb"
-    FOLDER.mkdir(exist_ok=True)
-    with path.open("x", encoding="utf-8", newline="\n") as file:
-        file.write(notebook(title))
-    list_notebooks()
-    return path
+    return FOLDER / f"{today}-{number + 1}-{plain}.ipynb"
 
 
 def list_notebooks() -> None:
