@@ -199,6 +199,17 @@ def test_a_missing_server_is_said_with_the_command_that_starts_it(monkeypatch):
     assert "secret" not in str(failure.value)
 
 
+def test_a_wrong_password_is_said_with_its_cure(monkeypatch):
+    head, _, tail = os.environ["REDIS_URL"].partition("@")
+    monkeypatch.setattr(redis_client, "_clients", {})
+    monkeypatch.setenv("REDIS_URL", f"{head[:-4]}zzzz@{tail}")
+    with pytest.raises(
+        Unavailable, match="refused the connection: .*\nTo finish: make up, .* restart the kernel"
+    ) as failure:
+        connect_to_redis()
+    assert "zzzz" not in str(failure.value)
+
+
 ODD_FRAMES = {
     "no columns": pd.DataFrame(index=pd.Index([3, 4], name="row")),
     "no rows": pd.DataFrame({"a": pd.Series([], dtype="Int64")}),

@@ -61,6 +61,11 @@ def test_a_server_that_goes_while_it_is_used_is_said_too(monkeypatch, name):
         with pytest.raises(Unavailable, match="make up"):
             ask()
     assert found.count_documents({}) == 1
+    # The same, after the password has changed.
+    head, _, tail = os.environ["MONGO_URL"].partition("@")
+    other = mongo_client.MongoClient(f"{head[:-4]}zzzz@{tail}")
+    with pytest.raises(Unavailable, match="refused the connection: .*\nTo finish: make up, .* restart the kernel"):
+        nearest(other[mongo_client.DATABASE][name], [1.0, 2.0])
 
 
 @needs_mongo
@@ -154,6 +159,7 @@ def test_what_cannot_be_stored_or_compared_is_one_error_with_its_cure(name):
             "document 2: .*larger.* data/",
         ),
         (lambda: store_vectors(name, [{"_id": 2, "x": object()}], [[1.0, 2]]), ValueError, "cannot encode object"),
+        (lambda: nearest(name, [1.0, np.nan]), ValueError, "has NaN"),
         (lambda: nearest(name, [1.0, 2, 3]), ValueError, "vector of 3 .* has 2"),
         (lambda: load_vectors(name, [1, 7]), KeyError, "1 of 2 have no vector in .*, such as 7"),
     ]

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions, extras, sql
 
-from dsproj.kernel.where import LOGS, Unavailable, libpq_reason, postgres
+from dsproj.kernel.where import LOGS, REFUSED, Unavailable, libpq_reason, postgres
 
 WAIT_SECONDS = 30  # how long a server that is still starting is waited for
 # libpq gives no error code for a refused connection. These mean that a server answered: only those of PASSING pass by themselves.
@@ -180,7 +180,9 @@ def _connect() -> extensions.connection:
         except psycopg2.OperationalError as error:
             reason = libpq_reason(str(error))
         if any(word in reason for word in ANSWERS) and not any(word in reason for word in PASSING):
-            raise Unavailable(f"PostgreSQL at {place} refused the connection: {reason}")
+            raise Unavailable(
+                f"PostgreSQL at {place} refused the connection: {reason}", REFUSED * ("password" in reason)
+            )
         if time.monotonic() + pause > deadline:
             if any(word in reason for word in FULL):
                 raise Unavailable(f"PostgreSQL at {place} has no connection left: {reason}", FREE)

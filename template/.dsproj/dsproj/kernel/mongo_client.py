@@ -10,10 +10,11 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, OperationFailure
 
-from dsproj.kernel.where import LOGS, Unavailable, url, without_password
+from dsproj.kernel.where import LOGS, REFUSED, Unavailable, url, without_password
 
 DATABASE = "project"  # where `make dataset … TO=mongo` puts what it loads, and `collection` looks
 MOST = 16 << 20  # bytes of a document
+NO_LOGIN = (13, 18)  # MongoDB's codes for who may not, and for a wrong password
 WAIT_MILLISECONDS = 5000  # how long a server that is still starting is waited for
 
 _clients: dict[int, MongoClient[Any]] = {}  # by process id: a client must not be carried across a fork
@@ -32,14 +33,18 @@ def connect_to_mongo() -> MongoClient[Any]:
         client.admin.command("ping")
     except OperationFailure as error:
         client.close()
-        said = (error.details or {}).get("errmsg", error)
-        what = f"MongoDB at {without_password(address)} refused the connection: {said}"
-        raise Unavailable(what, "make up, which gives it the password of .env, then restart the kernel") from None
+        raise refused(error) from None
     except ConnectionFailure:
         client.close()
         raise gone() from None
     _clients[os.getpid()] = client
     return client
+
+
+def refused(error: OperationFailure) -> Unavailable:
+    """The error where the server does not know our password."""
+    said = (error.details or {}).get("errmsg", error)
+    return Unavailable(f"MongoDB at {without_password(url('MONGO_URL'))} refused the connection: {said}", REFUSED)
 
 
 def gone() -> Unavailable:
@@ -74,6 +79,10 @@ def answering() -> Iterator[None]:
             "larger than" in first["errmsg"] or "too large" in first["errmsg"]
         )
         raise ValueError(f"MongoDB does not take document {named!r}: {first['errmsg']}{cure}") from None
+    except OperationFailure as error:
+        if error.code not in NO_LOGIN:
+            raise
+        raise refused(error) from None
     except InvalidDocument as error:
         cure = "; what is so large belongs in data/" * isinstance(error, DocumentTooLarge)
         raise ValueError(f"MongoDB does not take this document: {error}{cure}") from None

@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from dsproj.kernel.redis_values import Packer
-from dsproj.kernel.where import LOGS, Unavailable, url, without_password
+from dsproj.kernel.where import LOGS, REFUSED, Unavailable, url, without_password
 
 FULL = (
     "Redis is full: it holds as much as REDIS_MEMORY in .env lets it (1g, where nothing is said), and what is there stays. "
@@ -51,7 +51,7 @@ def connect_to_redis() -> redis.Redis:
             _clients[os.getpid()] = client
             return client
         except redis.AuthenticationError as error:
-            raise Unavailable(f"Redis at {where} refused the connection: {error}") from None
+            raise Unavailable(f"Redis at {where} refused the connection: {error}", REFUSED) from None
         except (redis.ConnectionError, redis.TimeoutError) as error:
             if time.monotonic() > deadline:
                 raise Unavailable(f"No Redis at {where} within {WAIT_SECONDS} s: {error}; {LOGS}", "make up") from None

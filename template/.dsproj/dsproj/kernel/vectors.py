@@ -13,7 +13,7 @@ from dsproj.kernel import mongo_client
 from dsproj.kernel.mongo_client import MOST, answering
 
 FIELD = "vector"
-WRITTEN = 500  # documents at a time
+WRITTEN = 500  # documents at a time, of long vectors fewer
 READ = 8 << 20  # bytes of vectors at a time
 HAVE_ONE = {FIELD: {"$exists": True}}
 
@@ -37,8 +37,9 @@ def store_vectors(collection: Collection[Any] | str, documents: Sequence[Any], v
         where = _found(collection, made=True)
         if known := where.find_one(HAVE_ONE):
             _check_same(where.name, known, array.dtype, array.shape[1:])
-        for start in range(0, len(array), WRITTEN):
-            part = slice(start, start + WRITTEN)
+        step = max(1, min(WRITTEN, READ // max(1, array[:1].nbytes)))
+        for start in range(0, len(array), step):
+            part = slice(start, start + step)
             where.bulk_write([_write(*pair) for pair in zip(documents[part], array[part], strict=True)], ordered=False)
     return len(array)
 
@@ -68,10 +69,13 @@ def nearest(collection: Collection[Any] | str, vector: Any, n: int = 10) -> list
     """Return the n documents whose vectors are nearest to this one, best first: [(document without its vector, cosine), …].
 
     All vectors are read, some megabytes at a time, so the memory does not depend on their number. A vector of zeros has the
-    cosine 0. Raises KeyError for a collection that is not there or has no vectors, ValueError for a vector of another length.
+    cosine 0. Raises KeyError for a collection that is not there or has no vectors, ValueError for a vector of another length,
+    and for one with NaN in it, to which nothing is near.
     """
     asked = _checked([vector])[0]
     wanted = asked.astype(np.float64).ravel()
+    if not np.isfinite(wanted).all():
+        raise ValueError("the vector has NaN or an infinity in it, so nothing is near to it")
     wanted /= np.linalg.norm(wanted) or 1
     best_ids: list[Any] = []
     best = np.empty(0)

@@ -6,6 +6,7 @@ from dsproj.errors import Problem
 from dsproj.settings import PROJECT, Settings, addresses
 
 LOGS = "`make logs` shows what ails it"
+REFUSED = "make up, which gives it the password of .env, then restart the kernel"
 
 
 class Unavailable(Problem, ConnectionError):
