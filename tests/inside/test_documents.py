@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 from uuid import UUID, uuid4
 
+import bson
 import pytest
 from bson import Decimal128, ObjectId
 from dsproj.errors import Problem
@@ -14,6 +15,7 @@ from dsproj.kernel.mongo_client import DATABASE, connect_to_mongo
 from dsproj.report import Report
 from dsproj.sets import DataSet
 from dsproj.settings import PROJECT
+from lib.memory import peak
 from pymongo.collection import Collection
 
 pytestmark = pytest.mark.skipif(not os.environ.get("MONGO_URL"), reason="MONGO_URL is not set")
@@ -149,11 +151,12 @@ def test_ids_are_those_of_the_file_and_the_same_after_every_load(sets):
         ('{"v": 1}\n[2]', "record 2 is no object"),
         ("[]", "there is no document in it"),
         ('{"v": {"$oid": "zz"}}', "document 1: v: .* is no Extended JSON of MongoDB"),
-        ('{"v": {"$date": "soon"}}', "document 1: v: .* is no Extended JSON of MongoDB"),
+        ('{"v": 1}\n{"v": {"$date": "soon"}}', "document 2: v: .* is no Extended JSON of MongoDB"),
         ('{"v": ' + "9" * 40 + "}", "document 1: v: a number of 40 digits, MongoDB's have 34"),
         ('{"v": ' + "[" * 120 + "]" * 120 + "}", "document 1 is nested deeper than 100 levels"),
         ('{"a": 1}\n{"v": "' + "x" * (17 << 20) + '"}', "document 2 is over 16 MB, the most that MongoDB takes"),
-        ("a,b\n1,2\n", "is no JSON but .*TO=mongo is for documents"),
+        ("a,b\n1,2\n", "no document begins in it; TO=mongo is for documents"),
+        ('{"v": ' + "9" * 5000 + "}", "record 1 has a number of more digits than are read"),
         ('{"a\\u0000b": 1}', "document 1"),
     ],
     ids=lambda text: text[:25],
@@ -184,6 +187,48 @@ def test_appended_files_are_added_once_and_keep_what_was_changed_meanwhile(sets)
     assert len(sets.all) == 3
     sets.parts.pop()
     assert "3 documents" in sets.run("force") and sets.all == [{"_id": 1, "v": 1}, {"_id": 2}, {"_id": 3}]
+
+
+def test_a_file_that_took_the_place_of_another_is_loaded_when_that_is_asked(sets):
+    """As a kill between the two leaves it."""
+    sets.write('{"_id": 1}')
+    sets.run()
+    sets.write('{"_id": 2}')
+    assert "has changed since; to load it anew" in sets.run() and sets.all == [{"_id": 1}]
+    assert "1 documents" in sets.run("replace") and sets.all == [{"_id": 2}]
+    assert "loaded already" in sets.run("replace")
+
+
+def test_an_index_of_ones_own_that_a_file_hurts_is_named(sets):
+    sets.write('{"_id": 1, "station_id": 7}')
+    sets.run()
+    sets.collection.create_index("station_id", unique=True)
+    sets.write('{"_id": 2, "station_id": 8}\n{"_id": 3, "station_id": 7}', part=True)
+    assert re.search("document 2: .*station_id_1", sets.refused())
+    assert len(sets.all) == 1
+
+
+def test_a_collection_of_ones_own_stays_whatever_its_name(sets):
+    mine = sets.collection.database["loading.bay"]
+    mine.insert_one({"_id": 1})
+    try:
+        sets.write('{"_id": 1}')
+        sets.run()
+        saved = io.BytesIO()
+        stores_mongo.dump(saved)
+        saved.seek(0)
+        names = [bson.decode(head)["collection"] for kind, head in stores_mongo._entries(saved) if kind == "head"]
+        assert mine.count_documents({}) == 1 and "loading.bay" in names
+    finally:
+        mine.drop()
+
+
+def test_the_memory_is_that_of_some_documents_whatever_their_length(sets):
+    line = '{"text": "' + "x" * (3 << 20) + '"}\n'
+    sets.write(line * 5)
+    few = peak(sets.run)
+    sets.write(line * 60)
+    assert peak(sets.run, "force") - few < 60 << 20  # of 180 MB
 
 
 def test_what_somebody_writes_meanwhile_is_not_lost(sets, monkeypatch):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from dsproj.errors import Problem
@@ -40,25 +41,55 @@ def bring(
     at: what `arrived` said, where the file is here already.
     """
     target, partial = vacant(begun, mode, *(at or arrived(report, begun.table, source)))
-    before = texts((begun.env, begun.sql, PROJECT / ".gitignore"))
-    old = target.with_name(f"{target.name}.before.part") if mode == "replace" and partial and target.exists() else None
-    move(target, old)
-    declare(begun, source, target, sha256(partial or target))
-    move(partial, target)
-    try:
+    checksum = sha256(partial or target)
+    anew = ANEW + f" TABLE={begun.table} MODE={mode}" * (mode != "add")
+
+    def goes_on(problem: Problem) -> bool:  # of a full disk, say; else it is no table, or none that the server takes
+        return mode != "replace" and begun.is_written and not problem.cure.startswith(ANEW)
+
+    with placed(target, partial, source, mode, (begun.env, begun.sql), anew, goes_on):
+        declare(begun, source, target, checksum)
+        move(partial, target)
         finish(engine, report, read(begun.env), options, mode)
+
+
+@contextlib.contextmanager
+def placed(
+    target: Path,
+    partial: Path | None,
+    source: str,
+    mode: str,
+    written: Iterable[Path],
+    anew: str,
+    goes_on: Callable[[Problem], bool] = lambda problem: False,
+) -> Iterator[None]:
+    """In here a data set is declared, its ".part" file takes its place in data/, and is loaded; a refusal leaves nothing behind.
+
+    By mode "replace" the place is free then. written: the files that declare it; anew: the cure of a refusal that has none;
+    goes_on: the refusals after which all stays as it is.
+    """
+    before = texts((*written, PROJECT / ".gitignore"))
+    aside = aside_of(target)
+    old = aside if mode == "replace" and partial and target.exists() else None
+    move(target, old)
+    try:
+        yield
     except Problem as problem:
-        goes_on = mode != "replace" and begun.is_written and not problem.cure.startswith(ANEW)  # a full disk, say
-        if not goes_on:  # not a table, or not one that the server takes
+        if not (stays := goes_on(problem)):
             put_back(before)
             move(target, partial)  # what was downloaded stays as the part that another try takes up
             move(old, target)
-            problem.cure = problem.cure or ANEW + f" TABLE={begun.table} MODE={mode}" * (mode != "add")
-        if partial and (goes_on or not is_link(source)):
+            problem.cure = problem.cure or anew
+        if partial and (stays or not is_link(source)):
             forget(partial)
         raise
-    for path in filter(None, (partial, old)):
+    for path in filter(None, (partial, aside if mode == "replace" else None)):  # also of a try that was killed
         forget(path)
+
+
+def aside_of(target: Path) -> Path:
+    """Where a file waits while another takes its place."""
+    return target.with_name(f"{target.name}.before.part")
 
 
 def move(here: Path | None, there: Path | None) -> None:

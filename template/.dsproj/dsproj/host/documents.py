@@ -9,7 +9,7 @@ from typing import Any
 
 from dsproj.errors import Problem
 from dsproj.files import replace_text, sha256
-from dsproj.host.adding import arrived, move, put_back, texts, vacant
+from dsproj.host.adding import arrived, aside_of, move, placed, vacant
 from dsproj.host.download import forget
 from dsproj.host.engine import Engine, told
 from dsproj.host.loading import fetch_file, keep_out_of_git
@@ -17,7 +17,7 @@ from dsproj.host.several import files_of
 from dsproj.host.source import checked_source, part_of
 from dsproj.names import has_key, is_link, is_table_name, table_name
 from dsproj.report import Report
-from dsproj.sets import DataSet, collections, shown
+from dsproj.sets import ANEW, DataSet, collections, shown
 from dsproj.settings import PROJECT
 
 FOLDER = PROJECT / "docker" / "mongo" / "datasets"
@@ -26,12 +26,9 @@ MODULE = "dsproj.kernel.documents"
 
 def loader(engine: Engine, report: Report, *words: str) -> Any:
     """Ask kernel/documents.py: in this_jupyter, if that runs, else in a container like it; this_mongo runs."""
-    try:
-        if any(state.service == "this_jupyter" and state.running for state in engine.states()):
-            return engine.call("this_jupyter", MODULE, *words, report=report)
-        return told(engine.once("python3", "-m", MODULE, *words), engine.variables("this_jupyter"), report)
-    except Problem as problem:
-        raise Problem(problem.what, problem.cure or "make up", problem.log) from None
+    if any(state.service == "this_jupyter" and state.running for state in engine.states()):
+        return engine.call("this_jupyter", MODULE, *words, report=report)
+    return told(engine.once("python3", "-m", MODULE, *words), engine.variables("this_jupyter"), report)
 
 
 def up(engine: Engine, report: Report) -> None:
@@ -95,7 +92,10 @@ def add(engine: Engine, report: Report, source: str, name: str, mode: str) -> No
     engine.start("this_mongo", report=report)
     if not known:
         loader(engine, report, "vacant", wanted)
-    at = arrived(report, wanted, source)
+    try:
+        at = arrived(report, wanted, source)
+    except Problem as problem:
+        raise Problem(problem.what, f"{problem.cure} TO=mongo") from None
     try:
         take(engine, report, wanted, known, source, mode, at)
     except Problem:
@@ -164,7 +164,8 @@ def go_on(engine: Engine, report: Report, holder: DataSet, mode: str, partial: P
     loaded: list[str] = next((entry[3] for entry in loader(engine, report, "ledger") if entry[0] == holder.table), [])
     if mode == "append" and holder.file in loaded:
         raise Problem(f"{holder.table} has these documents already: data/{holder.file} is the same file, byte for byte")
-    loader(engine, report, "once", holder.table)
+    loader(engine, report, mode if mode == "replace" else "once", holder.table)
+    forget(aside_of(holder.path))  # of a try that was killed
 
 
 def undecided(engine: Engine, report: Report, known: DataSet, source: str, file: Path) -> Problem:
@@ -178,7 +179,7 @@ def undecided(engine: Engine, report: Report, known: DataSet, source: str, file:
         if known.path.is_file():
             lines += differences(loader(engine, report, "look", known.file)["fields"], new["fields"])
     except Problem as problem:
-        return Problem(f"data/{file.name}: {problem.what}", problem.cure)
+        return Problem(problem.what, problem.cure or f"{ANEW} TO=mongo TABLE={known.table}")
     lines += [
         f"beside it, as another collection: {command} TABLE={known.table[:50]}_2",
         f"its documents to those that are there: {into} MODE=append",
@@ -217,21 +218,11 @@ def bring(
         target, partial = vacant(begun, mode, *at)
     except Problem as problem:
         raise Problem(problem.what, f"{problem.cure} TO=mongo") from None
-    before = texts((env, PROJECT / ".gitignore"))
-    old = target.with_name(f"{target.name}.before.part") if mode == "replace" and partial and target.exists() else None
-    move(target, old)
-    declare(env, name, source, target, checksum, known if mode == "append" else None)
-    move(partial, target)
-    try:
+    anew = f"{ANEW} TO=mongo TABLE={name}" + f" MODE={mode}" * bool(mode)
+    with placed(target, partial, source, mode, (env,), anew):
+        declare(env, name, source, target, checksum, known if mode == "append" else None)
+        move(partial, target)
         load_new(engine, report, name, source, mode, target)
-    except Problem as problem:
-        put_back(before)
-        move(target, partial)
-        move(old, target)
-        problem.cure = "make dataset SOURCE=<the mended file> TO=mongo" if problem.cure == "make up" else problem.cure
-        raise
-    if old:
-        forget(old)
     report.done("documents", f'in a notebook: from lib.mongo import collection; collection("{name}").find_one()')
 
 

@@ -5,19 +5,23 @@ that is none, and all stay text. A file is read twice, as a stream: once to see 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Inexact, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+import bson
 from bson import Decimal128, ObjectId, json_util
 from bson.binary import UuidRepresentation
-from bson.codec_options import DatetimeConversion
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
 
 from dsproj.database.data_files import kind_of
 from dsproj.errors import Problem
+from dsproj.kernel.mongo_client import MOST
 from dsproj.kernel.schema.column_types import shown
 from dsproj.kernel.tables import Source
 from dsproj.kernel.tables.records import Digits, Found, records
@@ -32,6 +36,7 @@ EXTENDED = json_util.JSONOptions(
     uuid_representation=UuidRepresentation.STANDARD,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
+WITH_UUIDS: CodecOptions[Any] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 Fields = dict[str, "Field"]
 
 
@@ -77,8 +82,10 @@ class Contents:
 def source_of(path: Path) -> Source:
     """Problem for a file that holds no documents."""
     if (kind := kind_of(path)) != "JSON":
-        what = f"data/{path.name} is no JSON but {kind or 'text'}, which makes a table"
-        raise Problem(f"{what}; TO=mongo is for documents: JSON lines, or an array", "the same without TO=mongo")
+        is_table = not re.search(r"\.(ndjson|jsonl?|geojson)\b", path.name, re.I)
+        what = f"this is no JSON but {kind}, which makes a table" if is_table else "no document begins in it"
+        cure = "the same without TO=mongo" * is_table
+        raise Problem(f"{what}; TO=mongo is for documents, {{…}}: JSON lines, or an array", cure)
     return Source(path, kind)
 
 
@@ -99,7 +106,7 @@ def _look_at(value: Any, path: str, found: Contents, depth: int) -> None:
     if path and (path in found.fields or len(found.fields) < MOST_FIELDS):
         known = found.fields.setdefault(path, Field())
         if is_extended(value):
-            kind = type(_extended(value)).__name__.replace("datetime", "date")
+            kind = type(_made_of(value, path, f"document {found.documents}: ")).__name__.replace("datetime", "date")
             known.rows[kind] = known.rows.get(kind, 0) + 1
             return
         known.add(value)
@@ -125,6 +132,19 @@ def documents(path: Path, fields: Fields, checksum: str) -> Iterator[tuple[int, 
         yield number, made if ROOT_ID in made else {ROOT_ID: ObjectId(begin + number.to_bytes(4, "big")), **made}
 
 
+def encoded(numbered: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[RawBSONDocument]:
+    """Documents as they are sent. Problem with the number of one that cannot be."""
+    for number, document in numbered:
+        try:
+            raw = bson.encode(document, codec_options=WITH_UUIDS)
+        except (BSONError, OverflowError, ValueError) as error:
+            raise Problem(f"document {number}: {str(error)[:200]}") from None
+        if len(raw) > MOST:
+            cure = "cut it into several, with a key that they share"
+            raise Problem(f"document {number} is over 16 MB, the most that MongoDB takes; {cure}")
+        yield RawBSONDocument(raw)
+
+
 def is_extended(value: Any) -> bool:
     """Is it a value of MongoDB's Extended JSON, such as {"$oid": "…"}?"""
     return (
@@ -135,11 +155,19 @@ def is_extended(value: Any) -> bool:
     )
 
 
+def _made_of(value: dict[str, Any], path: str, where: str = "") -> Any:
+    """What Extended JSON says; Problem where it is none."""
+    made = _extended(value)
+    if isinstance(made, Exception):
+        raise Problem(f"{where}{path}: {shown(str(value))} is no Extended JSON of MongoDB: {made}")
+    return made
+
+
 def _extended(value: dict[str, Any]) -> Any:
     try:
         return json_util.object_hook({key: _plain(item) for key, item in value.items()}, EXTENDED)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, InvalidOperation) as error:
-        return error  # said when the document is made
+        return error  # said by _made_of
     except Exception as error:  # of bson.errors, which have no class of their own in common with those
         return error
 
@@ -156,10 +184,7 @@ def _plain(value: Any) -> Any:
 def _typed(value: Any, path: str, fields: Fields) -> Any:
     if isinstance(value, dict):
         if is_extended(value):
-            made = _extended(value)
-            if isinstance(made, Exception):
-                raise Problem(f"{path}: {shown(str(value))} is no Extended JSON of MongoDB: {made}")
-            return made
+            return _made_of(value, path)
         return {key: _typed(item, f"{path}.{key}", fields) for key, item in value.items()}
     if isinstance(value, list):
         return [_typed(item, f"{path}[]", fields) for item in value]

@@ -4,7 +4,8 @@
 
 once [NAME]     loads what the ledger does not have: a collection, or the documents of files that are declared since
 real [NAME]     the same, and the real file where only the synthetic sample is in the collection
-force NAME      loads the collection anew, from all of its files
+replace NAME    loads it anew where the ledger has another file of that name
+force NAME      loads it anew, from all of its files
 drop NAME       drops the collection, if a seed has made it
 missing         the names of those that cannot be loaded yet: no data file
 vacant NAME     may a new data set have this name?
@@ -17,43 +18,38 @@ ledger          what is loaded: [[name, documents, is it synthetic?, names of fi
 
 import fcntl
 import hashlib
-import itertools
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import bson
-from bson.binary import UuidRepresentation
-from bson.codec_options import CodecOptions
-from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
 
 from dsproj.errors import Problem
 from dsproj.files import sha256
-from dsproj.kernel.document_types import account, documents, look
-from dsproj.kernel.mongo_client import DATABASE, MOST, connect_to_mongo
-from dsproj.kernel.stores_mongo import LEDGER, LOADING, beside, head_of
+from dsproj.kernel.document_types import Contents, account, documents, encoded, look
+from dsproj.kernel.mongo_client import DATABASE, connect_to_mongo
+from dsproj.kernel.stores_mongo import LEDGER, LOADING, RAW, batches, beside, head_of
 from dsproj.report import Report, Stopwatch, serve
 from dsproj.sets import PROJECT, DataSet, collections
 
 DATA = PROJECT / "data"
-BATCH = 1000
-RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
-WITH_UUIDS: CodecOptions[Any] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+OF_ID = re.compile(r"\bE11000\b.* index: _id_( |$)")  # of a user's own index, station_id_1 say, it is another matter
 Entry = dict[str, Any]
 
 
 def main(report: Report, mode: str = "once", name: str = "") -> Any:
     if mode == "look":
-        found = look(DATA / name)
+        found = looked_at(DATA / name)
         fields = {path: each.account for path, each in found.fields.items()}
         return {"documents": found.documents, "fields": fields, "lines": account(found, f"data/{name}")}
-    if mode not in ("once", "real", "force", "drop", "missing", "vacant", "ledger"):
+    if mode not in ("once", "real", "replace", "force", "drop", "missing", "vacant", "ledger"):
         raise Problem(f'what is "{mode}"? See the head of {__file__}')
     try:
         database = connect_to_mongo()[DATABASE]
@@ -61,7 +57,7 @@ def main(report: Report, mode: str = "once", name: str = "") -> Any:
             settle(database)
             return asked(report, database, mode, name)
     except PyMongoError as error:
-        raise Problem(f"MongoDB: {str(error)[:300]}", "make up") from None
+        raise Problem(f"MongoDB: {str(error)[:300]}", "make up" * isinstance(error, ConnectionFailure)) from None
 
 
 def asked(report: Report, database: Database[Any], mode: str, name: str) -> Any:
@@ -190,9 +186,9 @@ def load(report: Report, database: Database[Any], chosen: DataSet, known: Entry 
     """Load what is to be loaded; where nothing is, what to say of it."""
     name = chosen.table
     wanted = to_load(chosen, known)
-    anew = not known or mode == "force" or (mode == "real" and known["synthetic"] and file_of(chosen) == chosen.file)
+    anew = not known or is_asked_anew(chosen, known, mode)
     if known and not wanted and not anew:
-        return [f"{name} ({known['documents']} documents)" + changed(chosen, known)]
+        return [f"{name} ({known['documents']:,} documents)" + changed(chosen, known)]
     if not known and name in database.list_collection_names():
         may_go = f'connect_to_mongo()["{DATABASE}"].drop_collection("{name}")'
         what = f"{name}: there is a collection of this name that no seed has made; it is left as it is"
@@ -212,10 +208,17 @@ def load(report: Report, database: Database[Any], chosen: DataSet, known: Entry 
     return []
 
 
+def is_asked_anew(chosen: DataSet, known: Entry, mode: str) -> bool:
+    """Is what is loaded to be loaded again, in this mode?"""
+    if mode == "real":
+        return bool(known["synthetic"] and file_of(chosen) == chosen.file)
+    return mode == "force" or (mode == "replace" and bool(others(chosen, known)))
+
+
 def said_of(new: list[Entry], anew: bool) -> str:
     """What was loaded, for people."""
     files, count = ", ".join(f"data/{each['file']}" for each in new), sum(each["documents"] for each in new)
-    return f"{count} documents from {files}" + " are added" * (not anew)
+    return f"{count:,} documents from {files}" + " are added" * (not anew)
 
 
 def stage(
@@ -234,14 +237,18 @@ def stage(
 
 def changed(chosen: DataSet, known: Entry) -> str:
     """What is said of a collection whose files are not what they were."""
-    now = {part.file: sha256(part.path) for part in chosen.all if part.file and part.path.is_file()}
-    other = [each["file"] for each in known["files"] if now.get(each["file"], each["sha256"]) != each["sha256"]]
-    anew = (
-        f"; data/{other[0]} has changed since; to load it anew: make seed TABLE={chosen.table} FORCE=1" if other else ""
-    )
+    anew = ""
+    if other := others(chosen, known):
+        anew = f"; data/{other[0]} has changed since; to load it anew: make seed TABLE={chosen.table} FORCE=1"
     if known["synthetic"] and chosen.file and chosen.path.is_file():
         anew = "; these are SYNTHETIC; to load the real file that is in data/ now: make dataset"
     return anew
+
+
+def others(chosen: DataSet, known: Entry) -> list[str]:
+    """The files that are others now than those that were loaded."""
+    now = {part.file: sha256(part.path) for part in chosen.all if part.file and part.path.is_file()}
+    return [each["file"] for each in known["files"] if now.get(each["file"], each["sha256"]) != each["sha256"]]
 
 
 def drop(report: Report, database: Database[Any], known: Entry | None, name: str) -> None:
@@ -254,6 +261,14 @@ def drop(report: Report, database: Database[Any], known: Entry | None, name: str
 # --- documents on their way
 
 
+def looked_at(path: Path) -> Contents:
+    """The contents of a file; Problem with its name."""
+    try:
+        return look(path)
+    except Problem as problem:
+        raise Problem(f"data/{path.name.removesuffix('.part')}: {problem.what}", problem.cure) from None
+
+
 def fill(report: Report, staged: Collection[Any], part: DataSet) -> Entry:
     """Put the documents of a file into a collection; the file's line in the ledger."""
     entry = described(part)
@@ -261,10 +276,9 @@ def fill(report: Report, staged: Collection[Any], part: DataSet) -> Entry:
     report.doing(f"loading {part.table} from data/{path.name} …")
     count = 0
     try:
-        numbered = documents(path, look(path).fields, entry["sha256"])
         target = staged.with_options(codec_options=RAW)
-        while some := list(itertools.islice(numbered, BATCH)):
-            insert(target, some)
+        for some in batches(encoded(documents(path, look(path).fields, entry["sha256"]))):
+            insert(target, some, count)
             count += len(some)
             report.doing(f"{part.table}: {count:,} documents")
     except Problem as problem:
@@ -272,32 +286,22 @@ def fill(report: Report, staged: Collection[Any], part: DataSet) -> Entry:
     return {**entry, "documents": count}
 
 
-def insert(target: Collection[Any], some: list[tuple[int, dict[str, Any]]]) -> None:
-    """Problem with the number of the document that is not taken."""
-    encoded = []
-    for number, document in some:
-        try:
-            raw = bson.encode(document, codec_options=WITH_UUIDS)
-        except (BSONError, OverflowError, ValueError) as error:
-            raise Problem(f"document {number}: {str(error)[:200]}") from None
-        if len(raw) > MOST:
-            cure = "cut it into several, with a key that they share"
-            raise Problem(f"document {number} is over 16 MB, the most that MongoDB takes; {cure}")
-        encoded.append(RawBSONDocument(raw))
+def insert(target: Collection[Any], some: Sequence[RawBSONDocument], before: int) -> None:
+    """Problem with the number of the document that is not taken; `before`: how many came before these."""
     try:
-        target.insert_many(encoded)
+        target.insert_many(some)
     except BulkWriteError as error:
         first = error.details["writeErrors"][0]
-        number, document = some[first["index"]]
-        twice = f"its _id {document['_id']!r} is there already" if "_id_" in first["errmsg"] else ""
-        raise Problem(f"document {number}: {(twice or first['errmsg'])[:300]}") from None
+        twice = f"its _id {some[first['index']]['_id']!r} is there already" if OF_ID.search(first["errmsg"]) else ""
+        raise Problem(f"document {before + first['index'] + 1}: {(twice or first['errmsg'])[:300]}") from None
+    except OperationFailure as error:  # of all of them
+        raise Problem(f"one of the documents {before + 1} to {before + len(some)}: {str(error)[:200]}") from None
 
 
 def copy(source: Collection[Any], target: Collection[Any] | None = None) -> str:
     """Copy all documents; or without a target, only look: the same text comes back where nothing has changed."""
     digest = hashlib.sha256()
-    cursor = iter(source.with_options(codec_options=RAW).find())
-    while some := list(itertools.islice(cursor, BATCH)):
+    for some in batches(source.with_options(codec_options=RAW).find()):
         for document in some:
             digest.update(document.raw)
         if target is not None:

@@ -4,19 +4,22 @@ import itertools
 import json
 import operator
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 import bson
 import pymongo
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 from pymongo.database import Database
 
 from dsproj.kernel.where import url
 
-BATCH = 1000
+BATCH, HELD = 1000, 8 << 20  # documents at a time, and about how many bytes of them
+RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)  # not decoded, since Python's dates end in 9999
 SYSTEM_DATABASES = ("admin", "config", "local")
-RESTORING, LOADING = "restoring.", "loading."  # how collections begin that are not whole yet
+RESTORING, LOADING = "dsproj_restoring.", "dsproj_loading."  # how collections begin that are not whole yet
 LEDGER = "dsproj_seed"  # what documents.py has loaded into a database
 
 
@@ -26,9 +29,9 @@ def dump(file: IO[bytes]) -> dict[str, int]:
     for database, name, options in _collections(client):
         collection = client[database][name]
         head = {"database": database, "collection": name, **head_of(collection), "options": options}
-        file.write(_line("head", head))
-        for document in collection.find():
-            file.write(_line("doc", document))
+        file.write(_line("head", bson.encode(head)))
+        for document in collection.with_options(codec_options=RAW).find():
+            file.write(_line("doc", document.raw))
             number += 1
     return {"documents": number}
 
@@ -41,12 +44,12 @@ def restore(file: IO[bytes]) -> dict[str, int]:
         for kind, entries in itertools.groupby(_entries(file), operator.itemgetter(0)):
             contents = (content for _, content in entries)
             if kind == "head":
-                for head in contents:
+                for head in map(bson.decode, contents):
                     collection = beside(client[head["database"]], head["collection"], head, RESTORING)
                     filled.append((collection, head["collection"]))
-            while documents := list(itertools.islice(contents, BATCH)):
-                filled[-1][0].insert_many(documents)
-                number += len(documents)
+            for some in batches(map(RawBSONDocument, contents)):
+                filled[-1][0].with_options(codec_options=RAW).insert_many(some)
+                number += len(some)
     except Exception:
         for collection, _ in filled:
             collection.drop()
@@ -68,15 +71,28 @@ def _client() -> pymongo.MongoClient[Any]:
     return pymongo.MongoClient(url("MONGO_URL"), serverSelectionTimeoutMS=10000)
 
 
-def _line(kind: str, content: Any) -> bytes:
-    return json.dumps({kind: b64encode(bson.encode(content)).decode()}).encode() + b"\n"
+def batches(documents: Iterable[RawBSONDocument]) -> Iterator[list[RawBSONDocument]]:
+    """What goes to the server, or comes from it, at a time."""
+    some, held = list[RawBSONDocument](), 0
+    for each in documents:
+        some.append(each)
+        held += len(each.raw)
+        if len(some) == BATCH or held >= HELD:
+            yield some
+            some, held = [], 0
+    if some:
+        yield some
 
 
-def _entries(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
+def _line(kind: str, content: bytes) -> bytes:
+    return json.dumps({kind: b64encode(content).decode()}).encode() + b"\n"
+
+
+def _entries(file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
     """What `_line` made lines of: ("head" or "doc", content)."""
     for line in file:
         ((kind, content),) = json.loads(line).items()
-        yield kind, bson.decode(b64decode(content))
+        yield kind, b64decode(content)
 
 
 def _collections(client: pymongo.MongoClient[Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -252,3 +252,7 @@ class Unread:
                 if is_open:
                     raise Problem(f"the file is cut off in record {number}") from None
                 raise Problem(f"record {number}, line {line}: this is no JSON: {error.msg}") from None
+            except ValueError:
+                raise Problem(
+                    f"record {number} has a number of more digits than are read, 4,300; as text it is"
+                ) from None
