@@ -89,7 +89,7 @@ def drill(session):
 
 @nox.session
 def bench(session):
-    """The figures that the README claims, by the commands that stand there: a quarter of an hour, best with nothing else running."""
+    """The figures of docs/figures.md, by the commands that stand there: a quarter of an hour, best with nothing else running."""
     install(session, "test")
     docker = shutil.which("docker") is not None
     both = ["--engine", "local", *(["--engine", "docker"] if docker else [])]
