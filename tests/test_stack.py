@@ -68,6 +68,13 @@ def test_rows_are_typed_trimmed_and_null_where_the_file_has_a_question_mark(proj
     assert project.sql("SELECT table_name, row_count FROM dsproj_seed") == f"adult|{expected_rows}"
 
 
+def test_psql_takes_a_query_with_any_character_and_says_what_is_wrong_with_it(project):
+    query = "SELECT 6 * 7 AS n, 'a''b $HOME `id` \"x\" é' AS t"
+    assert re.search(r"\n +42 \| a'b \$HOME `id` \"x\" é\n\(1 row\)", project.make("psql", f"Q={query}"))
+    said = project.refused("psql", "Q=SELECT * FROM no_such; SELECT 1")
+    assert said.startswith('ERROR:  relation "no_such" does not exist') and "?column?" not in said
+
+
 def test_text_sorts_the_same_on_both_engines(project):
     assert (
         project.sql("SELECT string_agg(x, '' ORDER BY x) FROM (VALUES ('b'), ('B'), ('a'), ('é')) AS v (x)") == "Babé"

@@ -72,6 +72,12 @@ def _stats(report: Screen, given: Given) -> None:
         print(line)
 
 
+def _psql(report: Screen, given: Given) -> None:
+    query = given.get("Q", "")
+    alone = ["--no-psqlrc", "--pset=pager=off", "--set=ON_ERROR_STOP=1", "--command", query] if query.strip() else []
+    _engine("this_postgres").replace("this_postgres", "psql", *alone)
+
+
 def _exec(report: Screen, given: Given) -> None:
     if not given.get("CMD", "").strip():
         raise Problem("Which command?", 'make exec CMD="python -V"')
@@ -163,6 +169,8 @@ def _destroy(report: Screen, given: Given) -> None:
 
 def _help(report: Screen, given: Given) -> None:
     for name, (text, _) in COMMANDS.items():
+        if name in HEADINGS:
+            print(HEADINGS[name])
         print(f"  make {name:<17} {text}")
 
 
@@ -172,57 +180,45 @@ def _inside(*words: str, needed: tuple[str, ...] = DATABASE) -> Callable[[Screen
 
 
 COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
-    "help": ("this list", _help),
-    "up": ("start everything and wait until it is healthy; load the data the first time", _up),
+    "up": ("start everything, wait until it is healthy, load what is not loaded", _up),
     "down": ("stop everything; the data stays", lambda report, given: _engine().stop(report)),
-    "ps": ("what runs, and is it healthy?", _ps),
-    "stats": ("memory of each service: used, limit, peak, and the variable to change", _stats),
-    "logs": (
-        "follow the logs; of one service: make logs S=this_worker",
-        lambda report, given: _engine().logs(given.get("S", "")),
-    ),
     "url": ("the links: JupyterLab, with its token, and the job dashboard", _url),
-    "psql": ("a database prompt", lambda report, given: _engine("this_postgres").replace("this_postgres", "psql")),
-    "shell": ("a shell where the notebooks run", _inside("bash")),
-    "exec": ('a command where the notebooks run: make exec CMD="python -V"', _exec),
-    "seed": ("load the data sets, each once; to drop a table and load it anew: make seed TABLE=t FORCE=1", _seed),
     "dataset": (
-        "add data: make dataset SOURCE=<path or link> [TABLE=t] [MODE=append] [TO=mongo]; withdraw it: DROP=t; alone: fetch what is missing",
+        "add a file or link: SOURCE=… [TABLE=… MODE=append TO=mongo]; withdraw: DROP=…; alone: fetch",
         _dataset,
     ),
-    "notebook": ('a notebook of today: make notebook NAME="Encode target"', _notebook),
-    "run": (
-        'notebooks from top to bottom, all or some: make run [NB=3] [SET="year=2025"]; by the workers: QUEUE=1',
-        _notebooks,
-    ),
+    "seed": ("load the data sets, each once; a table anew: TABLE=… FORCE=1", _seed),
+    "psql": ('a database prompt, or one query: Q="SELECT 1"', _psql),
+    "notebook": ('a new one, of today: NAME="Encode target"', _notebook),
+    "run": ('from top to bottom, all or some: [NB=3] [SET="year=2025"]; by the workers: QUEUE=1', _notebooks),
     "report": ("all results as pages: reports/index.html", lambda report, given: _notebooks(report, given, "report")),
-    "scale": ("run N workers: make scale N=4", _scale),
-    "service": (
-        "a function of lib/ that runs on and on: make service NAME=collector FUNCTION=lib.collect.run; anew: NAME=…; withdraw: DROP=…",
-        _service,
-    ),
-    "test": (
-        "the project's tests, inside the running stack",
-        _inside("python", "-m", "pytest", "tests", needed=STORES),
-    ),
+    "scale": ("how many workers: N=4", _scale),
+    "service": ("a function that runs on and on: NAME=feed FUNCTION=lib.feed.run; withdraw: DROP=feed", _service),
+    "add": ("for notebooks and jobs: PKG=polars, or PKG=polars==1.30", _add),
+    "lock": ("the versions of all of them anew; the newest that fit: UPGRADE=1", _lock),
+    "ps": ("what runs, and is it healthy?", _ps),
+    "stats": ("memory of each service: used, limit, peak, and the variable to change", _stats),
+    "logs": ("follow them, of one service: S=this_worker", lambda report, given: _engine().logs(given.get("S", ""))),
+    "shell": ("a shell where the notebooks run", _inside("bash")),
+    "exec": ('a command there: CMD="python -V"', _exec),
+    "test": ("the project's tests, on the running servers", _inside("python", "-m", "pytest", "tests", needed=STORES)),
     "check": (
-        "lint the code, and look for keys in what git would take",
+        "lint the code; look for keys, and for packages beside the lock",
         _inside("python", "-m", "dsproj.kernel.check", needed=()),
     ),
-    "add": ("a package for notebooks and jobs: make add PKG=polars, or PKG=polars==1.30", _add),
-    "lock": ("renew the lock of all packages; to the newest versions that the requirements allow: UPGRADE=1", _lock),
-    "update": ("what the template has learnt since; DRY_RUN=1 shows the difference, and changes nothing", _update),
     "backup": (
         "all data of the stores into one file in backups/",
         lambda report, given: _host("backup").save(_engine(*STORES), report),
     ),
-    "restore": ("put a backup back: make restore FILE=backups/NAME.tar; asks first, unless FORCE=1", _restore),
-    "upgrade-postgres": ("to a new major version, with all data: make upgrade-postgres TO=19", _upgrade),
-    "destroy": (
-        "remove the stack with its data, with IMAGES=1 what was built, too; asks first, unless FORCE=1",
-        _destroy,
-    ),
+    "restore": ("put one back: FILE=backups/NAME.tar; asks first, unless FORCE=1", _restore),
+    "update": ("what the template has learnt since; only to look at it: DRY_RUN=1", _update),
+    "upgrade-postgres": ("to a new major version, with all data: TO=19", _upgrade),
+    "destroy": ("all of it gone, data too, images too with IMAGES=1; asks first, unless FORCE=1", _destroy),
+    "help": ("this list", _help),
 }
+# The headings of the list, each above its first command.
+HEADINGS = {"up": "Start and stop", "dataset": "Data", "notebook": "Notebooks", "scale": "Jobs", "add": "Packages"}
+HEADINGS |= {"ps": "Look inside", "test": "Test", "backup": "Keep safe, renew, remove"}
 
 
 def _read(command: str, words: list[str]) -> Given:
