@@ -44,7 +44,7 @@ def browser():
 
 @pytest.fixture(scope="module", params=BOTH)
 def project(request, browser, tmp_path_factory, adult):
-    with stack_of(request, request.param, tmp_path_factory.mktemp("seen") / "seen", "seen") as stack:
+    with stack_of(request, request.param, tmp_path_factory.mktemp("seen") / "myproj", "seen") as stack:
         stack.generate(**({"dataset_source": adult} if adult else {}))
         (stack.path / "lib/work.py").write_text(WORK)
         yield stack

@@ -150,3 +150,9 @@ def test_few_commands_are_not_run_and_each_has_a_reason():
     kept = [block for block in found if block.mark == "not run"]
     assert all(len(block.about.split()) > 2 for block in kept), kept
     assert len(kept) <= len(found) / 3, f"{len(kept)} of {len(found)} blocks are not run"
+
+
+def test_each_variable_of_make_is_explained():
+    names = re.search(r"^VARIABLES := (.*)$", (ROOT / "template/Makefile").read_text(), re.M)[1].split()
+    page = (DOCS / "reference/make.md").read_text(encoding="utf-8")
+    assert [name for name in names if f"`{name}`" not in page] == []
