@@ -353,7 +353,7 @@ def test_two_ways_to_write_a_quote(infer):
 
 def test_sentences_with_commas_are_one_column(infer):
     found = infer("address\n" + "12 Main St, Apt 3, Springfield, IL\n4 Elm, Rome, NY\n" * 6)
-    assert [(column.name, column.type) for column in found.columns] == [("address", "text")] and found.rows == 12
+    assert types(found) == ["text"] and found.rows == 12
 
 
 def test_colours_are_no_comments(infer):
@@ -489,6 +489,10 @@ def test_names_are_identifiers_and_distinct(titles):
             "write_frame",
         ),
         (b"My title\n" + b"a,b,c\n1,2,3\n4,5,6\n7,8,9\n" * 5, "a title above the table"),
+        (
+            b"Freezium\nPotassium\nPoint\nX,T freeze\n20.0,262.1\n25.0,257.6\n30.0,252.3\n",
+            "lines 1 to 3 have 1 value, the others have 2",
+        ),
         (
             b"-- 1\nid,a,b,c\n" + b"1,2,3,4\n" * 9 + b"-- 2\nid,a,b\n" + b"1,2,3\n" * 9,
             "have 3 or 4: are these several tables?",

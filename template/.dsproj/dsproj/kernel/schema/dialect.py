@@ -22,6 +22,7 @@ DELIMITERS = ",;\t|"
 BLANKS = " "  # as a delimiter: any number of blanks or tabs
 SAMPLE = 1 << 18  # bytes from which delimiter and quotes are found; the whole file is then held to them
 ROWS = 2000
+MOST_TITLES = 20  # lines above a table that are looked for
 # What directives call the types of columns.
 TYPES = set(
     "numeric categorical string text str int integer long float double number bool boolean date datetime".split()
@@ -207,9 +208,9 @@ def find_dialect(path: Path, given: str) -> Dialect:
 
 
 def find_delimiter(text: str, delimiters: str, skip: int) -> str:
-    """The one by which the most rows are of one width. Raises a Problem where the first line is a title."""
+    """The one by which the most rows are of one width. Raises a Problem where a title stands above the table."""
     tried: dict[str, tuple[float, int]] = {}
-    below_title = ""
+    title = ""
     for delimiter in delimiters:
         rows = split(text, delimiter, *find_quote(text, delimiter))
         if rows and len(rows[0]) > 1:
@@ -217,29 +218,34 @@ def find_delimiter(text: str, delimiters: str, skip: int) -> str:
             if share >= 0.5 or width > 2:
                 tried[delimiter] = share, width
         elif len(rows) > 3:
-            below_title = widths_below(rows) or below_title
+            title = title_above(rows, skip) or title
     if tried:
         return max(tried, key=tried.__getitem__)
-    if below_title:
-        why = "is it a title above the table? Remove it"
-        if "or" in below_title:
-            why = "are these several tables? Have each in a file of its own"
-        raise Problem(f"line {skip + 1} has 1 value, the others have {below_title}: {why}")
+    if title:
+        raise Problem(title)
     if is_separated_by_blanks(text.removeprefix("# ")):
         return BLANKS
     # One column: any character that does not occur.
     return next((character for character in DELIMITERS if character not in text), "\x1f")
 
 
-def widths_below(rows: list[list[str]]) -> str:
-    """How many values nearly all rows below a line of one value have: "5", "5 or 7" where that is two tables, else ""."""
-    widths = collections.Counter(map(len, rows[1:])).most_common(2)
-    if widths[0][0] > 1 and widths[0][1] > 0.9 * (len(rows) - 1):
-        return str(widths[0][0])
-    is_prose = sum(cell.startswith(" ") for row in rows for cell in row[1:]) * 2 > sum(len(row) - 1 for row in rows)
-    if is_prose or min(width for width, _ in widths) < 3 or sum(number for _, number in widths) <= 0.9 * (len(rows) - 1):
+def title_above(rows: list[list[str]], skip: int) -> str:
+    """What to say of lines of one value above rows of several, "" where there is nothing to say."""
+    above = next((number for number, row in enumerate(rows) if len(row) > 1), 0)
+    below = rows[above:]
+    # Sentences have commas, too, a blank behind each.
+    is_prose = sum(cell.startswith(" ") for row in below for cell in row[1:]) * 2 > sum(len(row) - 1 for row in below)
+    if not 0 < above <= MOST_TITLES or len(below) < 2 or above > 1 and is_prose:
         return ""
-    return " or ".join(str(width) for width, _ in sorted(widths))
+    lines = f"line {skip + 1} has 1 value" if above == 1 else f"lines {skip + 1} to {skip + above} have 1 value"
+    (width, number), *others = collections.Counter(map(len, below)).most_common(2)
+    if width > 1 and number > 0.9 * len(below):
+        them = "is it a title above the table? Remove it" if above == 1 else "are they above the table? Remove them"
+        return f"{lines}, the others have {width}: {them}"
+    if others and min(width, others[0][0]) > 2 and number + others[0][1] > 0.9 * len(below) and not is_prose:
+        two = " or ".join(map(str, sorted((width, others[0][0]))))
+        return f"{lines}, the others have {two}: are these several tables? Have each in a file of its own"
+    return ""
 
 
 def share_of_rows(rows: list[list[str]]) -> tuple[float, int]:
