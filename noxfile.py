@@ -101,6 +101,7 @@ def bench(session):
     session.run("python", "benchmarks/jobs.py", *sizes)
     session.run("python", "benchmarks/frames.py", "--runs", "7")
     session.run("python", "benchmarks/cache.py", "--runs", "9")
+    session.run("python", "benchmarks/documents.py", "--runs", "5")
     session.run("python", "benchmarks/kernel_start.py", "--runs", "15")
 
 

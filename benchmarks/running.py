@@ -47,7 +47,7 @@ def arguments(description):
 
 
 @contextlib.contextmanager
-def project(options):
+def project(options, **answers):
     """A running project by the words of tests/stacks.py."""
     kind = {"local": LocalStack, "docker": DockerStack}[options.engine]
     if options.project:
@@ -56,7 +56,7 @@ def project(options):
     with tempfile.TemporaryDirectory(prefix="dsproj-bench-") as folder:
         made = kind(Path(folder) / "project", f"dsproj-bench-{os.getpid()}")
         try:
-            if "is running" not in made.generate().printed:
+            if "is running" not in made.generate(**answers).printed:
                 sys.exit(made.printed)
             yield made
         finally:
