@@ -29,6 +29,15 @@ settings.register_profile("same", derandomize=True)
 if "DSPROJ_DRILL" not in os.environ:
     settings.load_profile("same")
 
+
+def pytest_collection_modifyitems(items):
+    if "DSPROJ_DRILL" in os.environ:
+        return
+    for item in items:
+        if item.get_closest_marker("local_shows_it") and item.get_closest_marker("engine"):
+            item.add_marker(pytest.mark.skip(reason="here on the local stack; on Docker: nox -s drill"))
+
+
 # Compose projects carry it: two checkouts of this repository, and two workers of pytest, leave each other's stacks alone.
 CHECKOUT = hashlib.sha256(str(ROOT).encode()).hexdigest()[:4]
 PREFIX = f"dsproj-test-{CHECKOUT}-{os.environ.get('PYTEST_XDIST_WORKER', 'gw')}"

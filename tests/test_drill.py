@@ -121,6 +121,7 @@ COUNTS = "SELECT count(*), count(DISTINCT id), coalesce(sum((data ->> 'square'):
 EVENTS = 1000
 
 
+@pytest.mark.local_shows_it
 def test_a_collector_that_is_killed_again_and_again_loses_and_doubles_nothing(project):
     """The code of docs/collectors.md, on a feed that the project serves itself, which repeats some events after a break."""
     page = (ROOT / "docs/collectors.md").read_text()

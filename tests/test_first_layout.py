@@ -165,13 +165,12 @@ def test_a_local_stack_that_cannot_be_stopped_keeps_the_update_from_beginning(te
 # --- with a stack that runs
 
 
+@pytest.mark.local_shows_it
 @pytest.mark.parametrize(
     "kind", [pytest.param(OnDocker, marks=pytest.mark.engine, id="docker"), pytest.param(OnLocal, id="local")]
 )
 def test_a_running_stack_comes_up_again_with_all_that_it_held(request, template, tmp_path, kind):
     if kind is OnDocker:
-        if "DSPROJ_DRILL" not in os.environ:
-            pytest.skip("here on the local stack; on Docker: nox -s drill")
         request.getfixturevalue("engine")
     project = kind(tmp_path / "project", f"{PREFIX}-first-{kind.kind}")
     project.remove()

@@ -140,6 +140,7 @@ def test_a_job_goes_through_the_worker_and_the_dashboard_shows_it(project, expec
     assert [queue["name"] for queue in queues] == ["default"]
 
 
+@pytest.mark.local_shows_it
 def test_every_notebook_runs_twice_and_git_sees_nothing(project):
     assert project.notebooks(times=2) == own_notebooks(project) >= 8
     assert project.git("status", "--porcelain") == ""
@@ -176,6 +177,7 @@ def hostile(project):
         path.unlink()
 
 
+@pytest.mark.local_shows_it
 def test_run(project, hostile):
     done = command("make", "run", "NB=20300101", cwd=project.path)
     assert done.returncode and "Traceback" not in done.printed, done.printed
@@ -251,6 +253,7 @@ def short_journal(project):
         path.rename(project.path / "ipynb" / path.name)
 
 
+@pytest.mark.local_shows_it
 def test_report(project, short_journal, hostile):
     def page(name="index"):
         return (project.path / "reports" / f"{name}.html").read_text()
@@ -312,6 +315,7 @@ def test_the_plot_of_the_last_notebook_shows_every_bar(project):
     assert project.python(EACH_BAR).strip() == "[True, True, True]"
 
 
+@pytest.mark.local_shows_it
 def test_a_run_ends_with_who_waits_for_it(project):
     path, beat = project.path / "ipynb" / "20300101-1-Waits.ipynb", project.path / "beat"
     source = "import time\nfor n in range(900):\n    open('../beat', 'w').write(str(n))\n    time.sleep(0.1)"
