@@ -2,6 +2,8 @@
 
 import os
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 from hooks.outcome import Outcome
@@ -31,9 +33,8 @@ def first_commit(git, project):
         return Outcome(f"part of the repository {outer}; no nested one is made, commit there when you like")
     if not outer:
         git.Git(project.path).init(initial_branch="main")
+    project.module("host.first_env").use_gitconfig()
     with opened(git, project.path) as repo:
-        with repo.config_writer() as config:
-            config.set_value("include", "path", "../.dsproj/gitconfig")
         if repo.head.is_valid():
             state = "with changes to commit" if repo.is_dirty(untracked_files=True) else "nothing to commit"
             return Outcome(f"a repository already, {state}")
@@ -49,8 +50,15 @@ def first_commit(git, project):
         # The index then holds no file sizes, and git's next look compares content, through the filter for notebooks: one
         # that has run by then, and grew by its output, does not count as modified.
         repo.git.read_tree("HEAD")
+        hooks = "; pre-commit checks what you commit" if install_hooks(project.path) else ""
         left_out = "".join(f"; left out, {why.partition(',')[0]}: data/{name}" for name, why in kept_out.items())
-        return Outcome(f"branch {repo.active_branch.name}, commit {repo.head.commit.hexsha[:7]}{left_out}")
+        return Outcome(f"branch {repo.active_branch.name}, commit {repo.head.commit.hexsha[:7]}{hooks}{left_out}")
+
+
+def install_hooks(path):
+    """`pre-commit install`, where that program is; False where it is not, or where git takes its hooks from elsewhere."""
+    program = shutil.which("pre-commit")
+    return bool(program) and subprocess.run([program, "install"], cwd=path, capture_output=True).returncode == 0
 
 
 def opened(git, path, **options):

@@ -39,7 +39,10 @@ class Inner(Handler):
         self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/octet-stream")
         self.send_header("Content-Length", str(len(known[self.path])))
         self.end_headers()
-        self.wfile.write(known[self.path])
+        if self.command == "GET":
+            self.wfile.write(known[self.path])
+
+    do_HEAD = do_GET
 
 
 def wheel():

@@ -98,10 +98,13 @@ def test_details_open_the_rest_and_each_refusal_says_what_is_right(asked, tmp_pa
     reply(child, "job dashboard", "\x15" + "8899" + RETURN)
     reply(child, "has port 8899 already", "\x15" + "5001" + RETURN)
     reply(child, "How should the servers run", DOWN * 3 + RETURN)
+    reply(child, "Under which license", DOWN + RETURN)
+    reply(child, "after each push", DOWN + RETURN)
     finish(child)
     made = answers(tmp_path)
     assert (made["project_slug"], made["table_name"], made["jupyter_port"]) == ("nine-lives", "people", 8899)
     assert (made["monitor_port"], made["stack"], made["author_email"]) == (5001, "none", "ada@example.org")
+    assert (made["license"], made["ci"]) == ("MIT", "gitlab")
 
 
 def test_ctrl_c_leaves_nothing_behind(asked, tmp_path):

@@ -13,8 +13,8 @@ from hooks.project import Project
 
 CONTRACT = [
     "project_name", "project_slug", "description", "author_name", "author_email", "dataset", "dataset_source",
-    "table_name", "jupyter_stack", "mongo", "jupyter_port", "monitor_port", "stack", "gpu", "created_on",
-    "postgres_version",
+    "table_name", "jupyter_stack", "mongo", "jupyter_port", "monitor_port", "stack", "gpu", "license", "ci",
+    "created_on", "postgres_version",
 ]  # fmt: skip
 
 

@@ -48,7 +48,7 @@ WITH_MONGO = [*NOTEBOOKS, "9-Explore_Documents"]
 # What the user sees. All of .dsproj/ comes beside it, as it is.
 FILES = {
     ".copier-answers.yml", ".dockerignore", ".env.example", ".gitattributes", ".gitignore",
-    ".devcontainer/devcontainer.json", ".vscode/extensions.json", ".vscode/settings.json",
+    "CITATION.cff", ".devcontainer/devcontainer.json", ".github/workflows/ci.yml", ".vscode/extensions.json", ".vscode/settings.json",
     ".pre-commit-config.yaml", "Makefile", "README.md", "docker-compose.yml", "pyproject.toml",
     "config/jupyter.env.example", "config/services.json", "data/README.md",
     "docker/jupyter/Dockerfile", "docker/jupyter/requirements.txt", "docker/jupyter/requirements.lock",

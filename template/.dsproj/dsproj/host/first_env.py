@@ -23,6 +23,11 @@ AS_ROOT = (
     "JupyterLab, worker and dashboard run as root in their containers, since the project's files are root's. "
     "To change that: chown -R NAME .; then NAME types: make up"
 )
+# Notebooks are compared and merged cell by cell; .gitattributes names the driver.
+NBDIME = {
+    "diff.jupyternotebook.command": "git-nbdiffdriver diff",
+    "merge.jupyternotebook.driver": "git-nbmergedriver merge %O %A %B %L %P",
+}
 
 
 @dataclasses.dataclass
@@ -130,7 +135,12 @@ def runs_as_root(settings: Settings) -> bool:
 
 
 def use_gitconfig() -> None:
-    """Have git use the notebook filter, in a repository whose top is this project."""
-    if (PROJECT / ".git").exists() and shutil.which("git"):
-        command = ["git", "config", "include.path", "../.dsproj/gitconfig"]
-        subprocess.run(command, cwd=PROJECT, capture_output=True)
+    """Have git use the notebook filter, and nbdime where it is installed, in a repository whose top is this project."""
+    if not ((PROJECT / ".git").exists() and shutil.which("git")):
+        return
+    there = shutil.which("git-nbdiffdriver") and shutil.which("git-nbmergedriver")
+    for name, value in {"include.path": "../.dsproj/gitconfig", **NBDIME}.items():
+        words = (
+            [name, value] if there or name not in NBDIME else ["--unset", name]
+        )  # else git diff would fail without it
+        subprocess.run(["git", "config", *words], cwd=PROJECT, capture_output=True)

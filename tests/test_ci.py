@@ -1,0 +1,74 @@
+"""What runs after each push of a generated project: valid for the forge, and its commands succeed in a clean clone."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import PREFIX, ROOT, checked, command, free_port, generate
+from stacks import IDENTITY, LocalStack
+
+GITHUB, GITLAB = ".github/workflows/ci.yml", ".gitlab-ci.yml"
+STEPS = ["make up", "make check", "make test", "make report"]
+
+
+def tool(name, *words):
+    return checked(Path(sys.executable).with_name(name), *words)
+
+
+def steps(project):
+    """(the commands, the variables) of GitHub's workflow, or of GitLab's."""
+    if (project / GITLAB).exists():
+        job = yaml.safe_load((project / GITLAB).read_text())["check"]
+        return job["script"], job["variables"]
+    job = yaml.safe_load((project / GITHUB).read_text())["jobs"]["check"]
+    return [step["run"] for step in job["steps"] if "run" in step], job["env"]
+
+
+def test_each_forge_understands_it(render):
+    github, gitlab, none = render("a"), render("b", ci="gitlab"), render("c", ci="none")
+    tool("actionlint", github / GITHUB)
+    tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", github / GITHUB)
+    tool("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", gitlab / GITLAB)
+    assert not (github / GITLAB).exists() and not (gitlab / ".github").exists()
+    assert not (none / "CITATION.cff").exists()  # nobody to name
+    assert not (none / GITLAB).exists() and not (none / ".github").exists()
+    assert steps(github) == steps(gitlab) == (STEPS, {"ENGINE": "local"})
+
+
+@pytest.mark.parametrize("license", ["MIT", "BSD-3-Clause", "Apache-2.0", "none"])
+def test_license_and_citation_follow_the_answers(render, license):
+    author = 'Ada "Countess" Lovelace: #1'
+    project = render(license=license, author_name=author, created_on="2026-11-22")
+    text = (project / "LICENSE").read_text() if license != "none" else ""
+    assert license == "none" or license.split("-")[0] in text
+    assert license not in ("MIT", "BSD-3-Clause") or f"Copyright (c) 2026 {author}" in text
+    assert (f'license = "{license}"' in (project / "pyproject.toml").read_text()) == (license != "none")
+    tool("check-jsonschema", "--builtin-schema", "vendor.citation-file-format", project / "CITATION.cff")
+    cited = yaml.safe_load((project / "CITATION.cff").read_text())
+    assert cited["authors"] == [{"name": author}] and cited.get("license", "none") == license
+    assert (project / "LICENSE").exists() == (license != "none")
+
+
+def test_its_commands_succeed_in_a_clean_clone(template, tmp_path, adult):
+    """With the first notebooks alone: all of them run in test_stack.py."""
+    project, source = tmp_path / "project", adult or ROOT / "hooks/samples/adult.data"
+    answers = {"jupyter_port": free_port(22000), "monitor_port": free_port(23000), "stack": "none"}
+    made = generate(template, project, env=IDENTITY, project_slug=f"{PREFIX}-ci", dataset_source=source, **answers)
+    assert made.returncode == 0 and "commit" in made.printed, made.printed
+    if "DSPROJ_DRILL" not in os.environ:
+        checked("git", "rm", "--quiet", *sorted((project / "ipynb").glob("*.ipynb"))[2:], cwd=project)
+        checked("git", "commit", "--quiet", "-m", "Shorten", cwd=project, env=os.environ | IDENTITY)
+    clone = LocalStack(tmp_path / "clone", f"{PREFIX}-ci")
+    checked("git", "clone", "--quiet", project, clone.path)
+    try:
+        commands, variables = steps(clone.path)
+        for each in commands:
+            done = command(*shlex.split(each), cwd=clone.path, env=os.environ | variables)
+            assert done.returncode == 0, f"{each}:\n{done.printed}"
+        assert clone.env["ENGINE"] == "local" and (clone.path / "reports/index.html").exists()
+        assert clone.git("status", "--porcelain") == ""
+    finally:
+        clone.remove()
