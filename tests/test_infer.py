@@ -22,7 +22,7 @@ from database import Inferred  # noqa: E402
 from dsproj import names  # noqa: E402
 from dsproj.database import normalise  # noqa: E402
 from dsproj.errors import Problem  # noqa: E402
-from dsproj.kernel.schema import kinds, reading  # noqa: E402
+from dsproj.kernel.schema import kinds  # noqa: E402
 
 
 @pytest.fixture
