@@ -251,9 +251,10 @@ def test_a_kernel_has_the_environment_and_leaves_no_folders(project):
         file.write('MINE="yes it is"\n')
     assert f"{project.env['PGPORT']} yes it is" in project.stack("run", "python", "-c", code)
     folders = {path.name for path in project.path.iterdir() if path.name.startswith(".") and path.is_dir()}
-    assert folders == {".devcontainer", ".dsproj", ".local", ".vscode"}
-    # New credentials reach the servers with the next `up`.
-    assert "changed since the start" in project.stack("up")
+    assert folders == {".devcontainer", ".dsproj", ".github", ".local", ".vscode"}
+    # New credentials reach the servers with their next start; where that was for one of them, none stays stopped.
+    assert "changed since the start" in project.stack("seed")
+    assert list(project.ps()) == SERVICES and "stopped" not in project.stack("ps")
     assert "changed" not in project.stack("up")
 
 

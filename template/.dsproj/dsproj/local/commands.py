@@ -33,7 +33,9 @@ def up(report: Report, *services: str) -> None:
         raise full_disk(f"{places.STATE}, {free / 1e6:.0f} MB free")
     postgres.check()
     while True:
-        ensure_supervisord(settings, report)
+        ran = ensure_supervisord(settings, report)
+        for name in (ran - set(names)) & set(places.process_names(settings)):  # a restart for one service leaves none stopped
+            supervision.start(name)
         if not services:
             stop_surplus_workers(settings, report)
         try:
@@ -147,8 +149,12 @@ def stop_surplus_workers(settings: Settings, report: Report) -> None:
             report.done(name, "stopped")
 
 
-def ensure_supervisord(settings: Settings, report: Report) -> None:
-    """Have a supervisord that runs with the present settings; ends what a killed one has left."""
+def ensure_supervisord(settings: Settings, report: Report) -> set[str]:
+    """Have a supervisord that runs with the present settings; ends what a killed one has left.
+
+    Returns the names of processes that ran, and were stopped for other settings.
+    """
+    ran = set[str]()
     noted = places.RUN / "fingerprint"
     if not supervision.answers():
         processes.end_leftovers(report)
@@ -156,13 +162,15 @@ def ensure_supervisord(settings: Settings, report: Report) -> None:
     if supervision.answers():
         if noted.exists() and noted.read_text() == fingerprint():
             supervision.configure_again()
-            return
+            return ran
         not_from_inside()
         report.done("settings", "changed since the start; restarting")
+        ran = {name for name, process in supervision.processes().items() if process["pid"]}
         supervision.stop_all(Report())
         settle_ports(settings, report)
     supervision.start_supervisord()
     replace_text(noted, fingerprint())
+    return ran
 
 
 def not_from_inside() -> None:
