@@ -81,6 +81,7 @@ def drill(session):
         ("stack", "1"),
         ("first_layout", "1"),
         ("odd_places", "1"),
+        ("registry", "1"),
         ("siege", "30"),
     ]:
         environment = {"DSPROJ_DRILL": times, "DSPROJ_CORPUS": "all"}

@@ -150,6 +150,13 @@ def _lock(report: Screen, given: Given) -> None:
     _host("images").lock(report)
 
 
+def _publish(report: Screen, given: Given) -> None:
+    _host("first_env").make()
+    docker = _host("docker").Docker()  # there are no images without it, whatever runs the servers
+    docker.check()
+    _host("publish").publish(docker, report, given.get("TO", ""))
+
+
 def _update(report: Screen, given: Given) -> None:
     _host("update").update(report, given.get("DRY_RUN", "") not in NO, [])
 
@@ -206,6 +213,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
         "lint the code; look for keys, and for packages beside the lock",
         _inside("python", "-m", "dsproj.kernel.check", needed=()),
     ),
+    "publish": ("the commit as images, pushed: TO=ghcr.io/<name>, or what image_namespace says", _publish),
     "backup": (
         "all data of the stores into one file in backups/",
         lambda report, given: _host("backup").save(_engine(*STORES), report),
@@ -218,7 +226,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
 }
 # The headings of the list, each above its first command.
 HEADINGS = {"up": "Start and stop", "dataset": "Data", "notebook": "Notebooks", "scale": "Jobs", "add": "Packages"}
-HEADINGS |= {"ps": "Look inside", "test": "Test", "backup": "Keep safe, renew, remove"}
+HEADINGS |= {"ps": "Look inside", "test": "Test", "publish": "Share", "backup": "Keep safe, renew, remove"}
 
 
 def _read(command: str, words: list[str]) -> Given:

@@ -64,6 +64,14 @@ def run(*words: str, timeout: float | None = None) -> subprocess.CompletedProces
     )
 
 
+def environment(service: str) -> dict[str, str]:
+    """The variables that docker-compose.yml gives a service, passwords among them."""
+    done = run("compose", "config", "--format", "json")
+    if done.returncode:
+        raise Problem(f"docker-compose.yml: {done.stderr.strip()}")
+    return dict(json.loads(done.stdout)["services"][service].get("environment") or {})
+
+
 def digest(image: str) -> tuple[str, str]:
     """(the digest that a registry has for image:tag, of all platforms; "" for none, and why)."""
     try:
