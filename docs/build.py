@@ -122,6 +122,8 @@ def leaving(text: str, page: str) -> str:
         path = (DOCS / page).parent / found[1]
         if urlsplit(found[1]).scheme or not found[1] or path.resolve().is_relative_to(DOCS) and path.suffix in SHOWN:
             return found[0]
+        if not path.exists():
+            sys.exit(f"docs/{page}: {found[1]} leads nowhere")
         return f"]({REPOSITORY}/{path.resolve().relative_to(ROOT).as_posix()}"
 
     return re.sub(r"\]\(([^)#\s]+)", target, text)
