@@ -124,7 +124,8 @@ def bring_up(names: list[str], settings: Settings, report: Report, empty: bool) 
             reason = health.wrong(name, settings, known.get(name), empty)
             if reason is None:
                 waiting.remove(name)
-                report.done(name.removesuffix("_1"), "healthy", watch.seconds)
+                if not empty or name != "this_postgres":  # which is said when all are up
+                    report.done(name.removesuffix("_1"), "healthy", watch.seconds)
             elif watch.seconds > (PATIENCE if health.is_alive(known.get(name)) else SHORT_PATIENCE):
                 raise failure(name, reason)
         if waiting:
