@@ -33,7 +33,7 @@ def first_commit(git, project):
         return Outcome(f"part of the repository {outer}; no nested one is made, commit there when you like")
     if not outer:
         git.Git(project.path).init(initial_branch="main")
-    project.module("host.first_env").use_gitconfig()
+    project.module("host.gitconfig").use()
     with opened(git, project.path) as repo:
         if repo.head.is_valid():
             state = "with changes to commit" if repo.is_dirty(untracked_files=True) else "nothing to commit"

@@ -10,12 +10,10 @@ import dataclasses
 import hashlib
 import os
 import secrets
-import shutil
-import subprocess
 from collections.abc import Mapping
 
 from dsproj.files import create_private
-from dsproj.host import docker_program
+from dsproj.host import docker_program, gitconfig
 from dsproj.host.ports import free_port
 from dsproj.settings import PROJECT, Settings, answer, asked_engine, read
 
@@ -23,11 +21,6 @@ AS_ROOT = (
     "JupyterLab, worker and dashboard run as root in their containers, since the project's files are root's. "
     "To change that: chown -R NAME .; then NAME types: make up"
 )
-# Notebooks are compared and merged cell by cell; .gitattributes names the driver.
-NBDIME = {
-    "diff.jupyternotebook.command": "git-nbdiffdriver diff",
-    "merge.jupyternotebook.driver": "git-nbmergedriver merge %O %A %B %L %P",
-}
 
 
 @dataclasses.dataclass
@@ -73,7 +66,7 @@ def make(engine: str = "") -> Made:
     credentials = PROJECT / "config" / "jupyter.env"
     if not credentials.exists() and (source := credentials.with_name("jupyter.env.example")).exists():
         create_private(credentials, source.read_text(encoding="utf-8"))
-    use_gitconfig()
+    gitconfig.use()
     return made
 
 
@@ -132,15 +125,3 @@ def owner() -> tuple[int, int]:
 def runs_as_root(settings: Settings) -> bool:
     """Is who works in the containers root, and not just by the name that a rootless engine gives this user?"""
     return settings.engine == "docker" and settings.get("NB_UID") == "0" and not docker_program.is_rootless()
-
-
-def use_gitconfig() -> None:
-    """Have git use the notebook filter, and nbdime where it is installed, in a repository whose top is this project."""
-    if not ((PROJECT / ".git").exists() and shutil.which("git")):
-        return
-    there = shutil.which("git-nbdiffdriver") and shutil.which("git-nbmergedriver")
-    for name, value in {"include.path": "../.dsproj/gitconfig", **NBDIME}.items():
-        words = (
-            [name, value] if there or name not in NBDIME else ["--unset", name]
-        )  # else git diff would fail without it
-        subprocess.run(["git", "config", *words], cwd=PROJECT, capture_output=True)
