@@ -1,6 +1,6 @@
 """How long documents take into MongoDB, and the nearest of some vectors from both stores, against what is below; and how much memory.
 
-python benchmarks/documents.py [--engine docker] [--runs 5] [--project PATH] [--small]
+python benchmarks/documents.py [--engine docker] [--runs 5] [--documents 20000] [--vectors 32561] [--project PATH] [--small]
 
 The server is what the engine has: SecantusDB on the local stack, so of MongoDB only the ratios say something. A project that is given has to have MongoDB.
 """
@@ -142,8 +142,11 @@ def ratios(times):
 
 
 def main():
-    options = arguments(__doc__.splitlines()[0]).parse_args()
-    runs, documents, vectors = (1, 500, 500) if options.small else (options.runs, 20_000, 32_561)
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--documents", type=int, default=20_000)
+    parser.add_argument("--vectors", type=int, default=32_561)
+    options = parser.parse_args()
+    runs, documents, vectors = (1, 500, 500) if options.small else (options.runs, options.documents, options.vectors)
     with project(options, mongo=True) as running:
         found = measure(running, DOCUMENTS, runs, documents)
         table(f"{documents:,} documents into MongoDB's stand-in, {options.engine}", ratios(found["times"]))
