@@ -79,6 +79,7 @@ def drill(session):
         ("update_property", "200"),
         ("database_values", "20"),
         ("stack", "1"),
+        ("ci", "1"),
         ("first_layout", "1"),
         ("odd_places", "1"),
         ("registry", "1"),
