@@ -100,6 +100,7 @@ def test_details_open_the_rest_and_each_refusal_says_what_is_right(asked, tmp_pa
     reply(child, "How should the servers run", DOWN * 3 + RETURN)
     reply(child, "Under which license", DOWN + RETURN)
     reply(child, "after each push", DOWN + RETURN)
+    reply(child, "push images to", RETURN)
     finish(child)
     made = answers(tmp_path)
     assert (made["project_slug"], made["table_name"], made["jupyter_port"]) == ("nine-lives", "people", 8899)

@@ -34,7 +34,8 @@ def up(report: Report, *services: str) -> None:
     postgres.check()
     while True:
         ran = ensure_supervisord(settings, report)
-        for name in (ran - set(names)) & set(places.process_names(settings)):  # a restart for one service leaves none stopped
+        # A restart for one service leaves none stopped.
+        for name in (ran - set(names)) & set(places.process_names(settings)):
             supervision.start(name)
         if not services:
             stop_surplus_workers(settings, report)
