@@ -200,7 +200,7 @@ def test_bad_cells_become_null_or_nothing(infer, bad):
 
 
 def test_words_for_missing(infer):
-    words = ["?", "NA", "N/A", "n/a", "NULL", "null", "NaN", "-", ".", "None", r"\N", "#N/A", ""]
+    words = ["?", "NA", "N/A", "n/a", "n.a.", "NULL", "null", "NaN", "-", ".", "None", r"\N", "#N/A", ""]
     column = column_of(infer, [*words, "5"])
     assert column.type == "integer" and column.nulls == len(words) and "1 × NA" in column.notes[0]
 

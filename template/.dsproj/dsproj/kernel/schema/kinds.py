@@ -9,7 +9,7 @@ from dsproj.database.rewriting import COMMA_NUMBER, GROUPED_NUMBER
 
 # Words that stand for "no value" in columns of numbers, dates and truth values, in lower case; and those that do so in text
 # as well, letter by letter: there Na is sodium, and Nan a town.
-MISSING = tuple(r"? na n/a #n/a <na> null \n nan none nil - -- . .. ... #null! #value! #div/0!".split())
+MISSING = tuple(r"? na n/a n.a. #n/a <na> null \n nan none nil - -- . .. ... #null! #value! #div/0!".split())
 MISSING_IN_TEXT = ("?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "\\N", "NaN", "nan")
 
 MONTH = "(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(tember)?|oct(ober)?|nov(ember)?|dec(ember)?)"
