@@ -16,13 +16,12 @@ from dsproj.database import rewriting
 from dsproj.database.data_files import check_start, lines_before, unpacked
 from dsproj.database.normalise import BLOCK, decoded
 from dsproj.errors import Problem
-from dsproj.kernel.schema.header import has_header, is_number
+from dsproj.kernel.schema.header import has_header, is_number, title_above
 
 DELIMITERS = ",;\t|"
 BLANKS = " "  # as a delimiter: any number of blanks or tabs
 SAMPLE = 1 << 18  # bytes from which delimiter and quotes are found; the whole file is then held to them
 ROWS = 2000
-MOST_TITLES = 20  # lines above a table that are looked for
 # What directives call the types of columns.
 TYPES = set(
     "numeric categorical string text str int integer long float double number bool boolean date datetime".split()
@@ -227,25 +226,6 @@ def find_delimiter(text: str, delimiters: str, skip: int) -> str:
         return BLANKS
     # One column: any character that does not occur.
     return next((character for character in DELIMITERS if character not in text), "\x1f")
-
-
-def title_above(rows: list[list[str]], skip: int) -> str:
-    """What to say of lines of one value above rows of several, "" where there is nothing to say."""
-    above = next((number for number, row in enumerate(rows) if len(row) > 1), 0)
-    below = rows[above:]
-    # Sentences have commas, too, a blank behind each.
-    is_prose = sum(cell.startswith(" ") for row in below for cell in row[1:]) * 2 > sum(len(row) - 1 for row in below)
-    if not 0 < above <= MOST_TITLES or len(below) < 2 or above > 1 and is_prose:
-        return ""
-    lines = f"line {skip + 1} has 1 value" if above == 1 else f"lines {skip + 1} to {skip + above} have 1 value"
-    (width, number), *others = collections.Counter(map(len, below)).most_common(2)
-    if width > 1 and number > 0.9 * len(below):
-        them = "is it a title above the table? Remove it" if above == 1 else "are they above the table? Remove them"
-        return f"{lines}, the others have {width}: {them}"
-    if others and min(width, others[0][0]) > 2 and number + others[0][1] > 0.9 * len(below) and not is_prose:
-        two = " or ".join(map(str, sorted((width, others[0][0]))))
-        return f"{lines}, the others have {two}: are these several tables? Have each in a file of its own"
-    return ""
 
 
 def share_of_rows(rows: list[list[str]]) -> tuple[float, int]:

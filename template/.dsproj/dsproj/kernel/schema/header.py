@@ -1,6 +1,7 @@
 """Does the first row of a file name its columns?"""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from dsproj.errors import Problem
@@ -8,6 +9,7 @@ from dsproj.kernel.schema.column_types import shown
 from dsproj.kernel.schema.kinds import MISSING
 
 Rows = list[list[str]]
+MOST_TITLES = 20  # lines above a table that are looked for
 
 
 def is_number(text: str) -> bool:
@@ -151,3 +153,37 @@ def is_fixed_width(rows: Rows) -> bool:
         return False
     digits = [{line[place].isdigit() for line in lines} for place in range(len(lines[0]))]
     return sum(each == {True} for each in digits) > 1 and any(each == {False} for each in digits)
+
+
+# --- above the header
+
+
+def title_above(rows: Rows, skip: int) -> str:
+    """What to say of lines of one value above rows of several, "" where there is nothing to say."""
+    above = next((number for number, row in enumerate(rows) if len(row) > 1), 0)
+    if not 0 < above <= MOST_TITLES:
+        return ""
+    what = what_follows(rows[above:], above)
+    lines = f"line {skip + 1} has 1 value" if above == 1 else f"lines {skip + 1} to {skip + above} have 1 value"
+    return what and f"{lines}, the others have {what}"
+
+
+def what_follows(rows: Rows, above: int) -> str:
+    """How wide nearly all rows below so many lines are, and what to do; "" where they are no table, or no two."""
+    prose = has_sentences(rows)
+    widths = Counter(map(len, rows)).most_common(2)
+    width, number = widths[0]
+    if above == 1 and width > 1 and number > 0.9 * len(rows):
+        return f"{width}: is it a title above the table? Remove it"
+    if above > 1 and width > 1 and number > 0.9 * len(rows) > 1 and not prose:
+        return f"{width}: are they above the table? Remove them"
+    if min(widths)[0] > 2 and sum(number for _, number in widths) > 0.9 * len(rows) and not prose:
+        two = " or ".join(str(width) for width, _ in sorted(widths))
+        return f"{two}: are these several tables? Have each in a file of its own"
+    return ""
+
+
+def has_sentences(rows: Rows) -> bool:
+    """Do most commas have a blank behind them?"""
+    cells = [cell for row in rows for cell in row[1:]]
+    return sum(cell.startswith(" ") for cell in cells) * 2 > len(cells)
