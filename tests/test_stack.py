@@ -423,8 +423,12 @@ def test_down_and_up_keep_the_data(project, expected_rows):
 
 def test_make_targets(project):
     listed = project.make()
-    targets = "help up down ps stats logs url psql shell exec seed dataset notebook run report scale service test check update backup restore upgrade-postgres destroy".split()
-    assert [line.split()[1] for line in listed.splitlines()] == targets
+    targets = """
+        up down url dataset seed psql notebook run report scale service add lock ps stats logs shell exec test check
+        publish backup restore update upgrade-postgres destroy help
+    """
+    assert re.findall(r"^  make ([\w-]+)", listed, re.M) == targets.split()
+    assert listed.startswith("Start and stop\n") and len(listed.splitlines()) <= 40, "one screen, in groups"
     assert "this_worker" in project.make("ps")
     assert "README.md?token=" in project.make("url")
     stats = {line.split()[0]: line for line in project.make("stats").splitlines() if line.startswith("this_")}
