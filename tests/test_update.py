@@ -192,7 +192,7 @@ def compare(project, fresh):
 
     def tree(path):
         names = (str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
-        made_once = r"\.git/|\.env$|config/jupyter\.env$|ipynb/|(docker/jupyter|local)/requirements\.lock$"
+        made_once = r"\.git/|\.env$|config/jupyter\.env$|ipynb/|(docker/jupyter|local)/requirements\.lock$|.*\.pyc$"
         return {name: (path / name).read_text() for name in names if not re.match(made_once, name)}
 
     one, other = tree(project.path), tree(fresh.path)
