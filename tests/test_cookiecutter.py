@@ -40,7 +40,7 @@ def cookiecutter(template, folder, **answers):
 
 
 def tree(path):
-    names = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
+    names = (file.relative_to(path) for file in path.rglob("*") if file.is_file() and file.suffix != ".pyc")
     kept = {name for name in names if name.parts[0] != ".git" and str(name) not in RANDOM}
     return {str(name): ((path / name).read_bytes(), (path / name).stat().st_mode) for name in kept}
 
