@@ -9,7 +9,7 @@ import pytest
 from conftest import PREFIX, ROOT, command, free_port, generate
 from releases import FirstLayout
 from stacks import IDENTITY, RUN_AND_SAVE, DockerStack, LocalStack
-from test_update import ANSWERS, FILL_STORES, READ_STORES, Used, compare, up
+from test_update import ANSWERS, FILL_STORES, LOCKS, READ_STORES, Used, compare, up
 
 SAMPLE = ROOT / "hooks/samples/adult.data"
 STORY = ["Examine", "Initial", "Verify", "Develop", "Encode"]
@@ -194,6 +194,8 @@ def test_a_running_stack_comes_up_again_with_all_that_it_held(request, template,
         project.commit("Update the template")
 
         up(project)
+        assert {line.split()[-1] for line in project.status()} <= set(LOCKS), "with the user's own packages: to be committed"
+        project.commit("Renew the lock")
         states = project.states()
         assert set(states.values()) == {"healthy"}, states
         assert project.sql(look) == rows and project.env == env
