@@ -194,7 +194,9 @@ def test_a_running_stack_comes_up_again_with_all_that_it_held(request, template,
         project.commit("Update the template")
 
         up(project)
-        assert {line.split()[-1] for line in project.status()} <= set(LOCKS), "with the user's own packages: to be committed"
+        assert {line.split()[-1] for line in project.status()} <= set(LOCKS), (
+            "with the user's own packages: to be committed"
+        )
         project.commit("Renew the lock")
         states = project.states()
         assert set(states.values()) == {"healthy"}, states
