@@ -160,7 +160,9 @@ def template_changes(ground, chosen, options):
 def everything(project):
     """All text of the working tree."""
     left_out = {".git", "__pycache__"}
-    paths = (path for path in project.rglob("*") if path.is_file() and not left_out & {*path.relative_to(project).parts})
+    paths = (
+        path for path in project.rglob("*") if path.is_file() and not left_out & {*path.relative_to(project).parts}
+    )
     return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
