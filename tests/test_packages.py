@@ -79,3 +79,14 @@ def test_the_image_is_not_built_from_a_lock_that_is_older_than_the_requirements(
     assert done.returncode and done.stderr.strip() == (
         "requirements.txt asks for toolz==1.0.0, and requirements.lock does not have it: make lock"
     )
+
+
+def test_publishing_without_docker_says_what_it_takes(render):
+    done = command(
+        sys.executable, ".dsproj", "publish", "TO=ghcr.io/ada", cwd=render(), env=os.environ | {"PATH": "/nowhere"}
+    )
+    assert (
+        done.returncode
+        and "Docker is not installed here\nTo finish: install Docker, then: make publish\n" in done.stderr
+    )
+    assert "ENGINE=local" not in done.stderr, "there are no images of the local stack"

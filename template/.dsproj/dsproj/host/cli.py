@@ -152,7 +152,10 @@ def _lock(report: Screen, given: Given) -> None:
 
 def _publish(report: Screen, given: Given) -> None:
     _host("first_env").make()
-    docker = _host("docker").Docker()  # there are no images without it, whatever runs the servers
+    # There are no images without Docker, whatever runs the servers.
+    if problem := _host("docker_program").trouble(then="make publish"):
+        raise problem
+    docker = _host("docker").Docker()
     docker.check()
     _host("publish").publish(docker, report, given.get("TO", ""))
 

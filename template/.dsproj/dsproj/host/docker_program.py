@@ -22,29 +22,29 @@ def is_inside() -> bool:
     return os.environ.get("PGHOST") == "this_postgres" and not shutil.which("docker")
 
 
-def trouble() -> Problem | None:
-    """Why no Docker engine with Compose can be used here; None where one can."""
-    start = f"start Docker, then: make up; {INSTEAD}"
+def trouble(then: str = f"make up; {INSTEAD}") -> Problem | None:
+    """Why no Docker engine with Compose can be used here; None where one can. `then`: what to type once it is mended."""
+    start = f"start Docker, then: {then}"
     if is_inside():
         here = "This terminal is inside a container, from which Docker cannot be asked"
         return Problem(here, "the same command in a terminal of the machine itself, in the project's folder")
     if not shutil.which("docker"):
-        return Problem("Docker is not installed here", f"install Docker, then: make up; {INSTEAD}")
+        return Problem("Docker is not installed here", f"install Docker, then: {then}")
     try:
         asked, compose = run("version", timeout=20), run("compose", "version", "--short", timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return Problem("The Docker engine does not answer", start)
     if "permission denied" in asked.stderr.lower():
-        cure = f"sudo usermod -aG docker $USER, log in again, then: make up; {INSTEAD}"
+        cure = f"sudo usermod -aG docker $USER, log in again, then: {then}"
         return Problem("This user may not use the Docker engine", cure)
     if asked.returncode:
         return Problem("No Docker engine answers", start)
     found = re.match(r"v?(\d+)\.(\d+)", compose.stdout.strip())
     if compose.returncode or not found:
-        return Problem("Docker Compose v2 is missing", f"install the docker-compose-plugin, then: make up; {INSTEAD}")
+        return Problem("Docker Compose v2 is missing", f"install the docker-compose-plugin, then: {then}")
     if tuple(map(int, found.groups())) < OLDEST_COMPOSE:
         what = f"Docker Compose is {found[0]}, {'.'.join(map(str, OLDEST_COMPOSE))} or newer is needed"
-        return Problem(what, f"upgrade it, then: make up; {INSTEAD}")
+        return Problem(what, f"upgrade it, then: {then}")
     return None
 
 
