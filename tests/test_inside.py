@@ -524,6 +524,9 @@ def test_documents_are_added_changed_and_withdrawn(project, tmp_path):
         assert state(project) == before, text
 
     other.write_text('[{"_id": 3}]')
+    link = "http://127.0.0.1:1/notes.json"
+    said = f"To finish: make dataset SOURCE={link} TO=mongo, or of the file where it is now"
+    assert said in project.refused("dataset", f"SOURCE={link}", "TO=mongo", "TABLE=notes", "MODE=append")
     assert "are added" in project.make("dataset", f"SOURCE={other}", "TO=mongo", "TABLE=notes", "MODE=append")
     assert documents_of(project, "notes") == [*first, "{'_id': 3}"]
     project.python("from lib.mongo import collection as c; c('notes').drop()")

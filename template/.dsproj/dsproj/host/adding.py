@@ -112,8 +112,11 @@ def put_back(before: dict[Path, str | None]) -> None:
             replace_text(path, text)
 
 
-def arrived(report: Report, table: str, source: str) -> tuple[Path, Path | None]:
-    """(where the file belongs, the ".part" file that it is still, None where it is in data/ as it was given)."""
+def arrived(report: Report, table: str, source: str, to: str = "") -> tuple[Path, Path | None]:
+    """(where the file belongs, the ".part" file that it is still, None where it is in data/ as it was given).
+
+    to: "mongo" where the command that is typed again needs it.
+    """
     folder = PROJECT / "data"
     several = bool(files_of(source))
     if not is_link(source) and not several and Path(source).resolve().parent == folder.resolve():
@@ -122,7 +125,8 @@ def arrived(report: Report, table: str, source: str) -> tuple[Path, Path | None]
     try:
         _, partial = obtain([source], target, "", progress(report, target.name))
     except Problem as problem:
-        again = f"make dataset SOURCE={shlex.quote(source)}" + ", or of the file where it is now" * is_link(source)
+        again = f"make dataset SOURCE={shlex.quote(source)}" + f" TO={to}" * bool(to)
+        again += ", or of the file where it is now" * is_link(source)
         raise Problem(f"data/{target.name} is not fetched:\n{problem.what}", again) from None
     return with_true_ending(target, partial), partial
 

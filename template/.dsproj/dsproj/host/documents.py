@@ -92,10 +92,7 @@ def add(engine: Engine, report: Report, source: str, name: str, mode: str) -> No
     engine.start("this_mongo", report=report)
     if not known:
         loader(engine, report, "vacant", wanted)
-    try:
-        at = arrived(report, wanted, source)
-    except Problem as problem:
-        raise Problem(problem.what, f"{problem.cure} TO=mongo") from None
+    at = arrived(report, wanted, source, to="mongo")
     try:
         take(engine, report, wanted, known, source, mode, at)
     except Problem:
