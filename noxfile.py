@@ -34,7 +34,18 @@ def lint(session):
     session.run("shellcheck", "--shell=bash", ".ci/run", "tests/images/build")
     install(session, "types")
     with tempfile.TemporaryDirectory() as folder:
-        answers = ["--data", "mongo=true", "--skip-tasks", "--trust", "--defaults", "--quiet", "--vcs-ref", "HEAD"]
+        answers = [
+            "--data",
+            "mongo=true",
+            "--data",
+            "cluster=true",
+            "--skip-tasks",
+            "--trust",
+            "--defaults",
+            "--quiet",
+            "--vcs-ref",
+            "HEAD",
+        ]
         session.run("python", "-m", "copier", "copy", *answers, ".", f"{folder}/project")
         with session.chdir(f"{folder}/project"):
             environment = {"MYPYPATH": f"{folder}/project:{folder}/project/.dsproj"}

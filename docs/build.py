@@ -101,7 +101,8 @@ def render() -> Path:
     for part in ("template", "hooks"):
         shutil.copytree(ROOT / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "copier.yml", source)
-    copier.run_copy(str(source), project, data={"mongo": True}, defaults=True, unsafe=True, quiet=True, skip_tasks=True)
+    everything = {"mongo": True, "cluster": True}
+    copier.run_copy(str(source), project, data=everything, defaults=True, unsafe=True, quiet=True, skip_tasks=True)
     return project
 
 

@@ -101,11 +101,12 @@ def test_details_open_the_rest_and_each_refusal_says_what_is_right(asked, tmp_pa
     reply(child, "Under which license", DOWN + RETURN)
     reply(child, "after each push", DOWN + RETURN)
     reply(child, "push images to", RETURN)
+    reply(child, "several machines", "y")
     finish(child)
     made = answers(tmp_path)
     assert (made["project_slug"], made["table_name"], made["jupyter_port"]) == ("nine-lives", "people", 8899)
     assert (made["monitor_port"], made["stack"], made["author_email"]) == (5001, "none", "ada@example.org")
-    assert (made["license"], made["ci"]) == ("MIT", "gitlab")
+    assert (made["license"], made["ci"], made["cluster"]) == ("MIT", "gitlab", True)
 
 
 def test_ctrl_c_leaves_nothing_behind(asked, tmp_path):

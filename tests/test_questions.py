@@ -14,7 +14,7 @@ from hooks.project import Project
 CONTRACT = [
     "project_name", "project_slug", "description", "author_name", "author_email", "dataset", "dataset_source",
     "table_name", "jupyter_stack", "mongo", "jupyter_port", "monitor_port", "stack", "gpu", "license", "ci",
-    "created_on", "postgres_version",
+    "image_namespace", "cluster", "created_on", "postgres_version",
 ]  # fmt: skip
 
 

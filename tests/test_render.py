@@ -67,6 +67,10 @@ OF_MONGO = {
     f"ipynb/20261122-{WITH_MONGO[-1]}.ipynb",
 }  # fmt: skip
 
+OF_CLUSTER = {
+    ".dsproj/dsproj/host/cluster.py", "docker/cluster/targets.mk",
+}  # fmt: skip
+
 # The names that the documentation lists: what notebooks may import of lib/, and lib/ of the machine room.
 OF_LIB = {
     "lib.cache": {"Unavailable", "connect_to_redis", "get", "put"},
@@ -180,7 +184,9 @@ def distinct(variants, tmp_path_factory):
 
 
 def test_exact_file_set(variants, template):
-    room = {name for name in files(template / "template") if name.startswith(".dsproj/")}
+    room = {
+        name for name in files(template / "template") if name.startswith(".dsproj/") and "{% if cluster" not in name
+    }
     assert ".dsproj/__main__.py" in room and not [name for name in room if name.endswith(".jinja") or "{" in name]
     for (dataset, stack, mongo), project in variants.items():
         table = {"csv": "crops"}.get(dataset, dataset)
@@ -190,6 +196,17 @@ def test_exact_file_set(variants, template):
         expected |= {f"ipynb/20261122-{name}.ipynb" for name in of_stack(stack, mongo)}
         found = files(project)
         assert found == expected, (dataset, mongo, found ^ expected)
+
+
+def test_what_belongs_to_a_cluster_is_there_with_the_question_alone(render):
+    """The room's part of it too, rendered as it stands; and an update that switches it on brings it."""
+    without, project = (render(str(cluster), cluster=cluster, project_name="Same") for cluster in (False, True))
+    assert files(project) - files(without) == OF_CLUSTER and files(without) <= files(project)
+    for name in files(without) - {".copier-answers.yml"}:
+        assert (without / name).read_bytes() == (project / name).read_bytes(), name
+    commands = [checked("make", "help", cwd=each) for each in (without, project)]
+    assert commands[1].splitlines()[-1] == commands[0].splitlines()[-1]
+    assert "Other machines" not in commands[0] and "cluster" not in commands[0]
 
 
 def test_the_machine_room_is_the_same_in_every_project(variants, template):

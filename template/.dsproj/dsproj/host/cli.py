@@ -178,7 +178,7 @@ def _destroy(report: Screen, given: Given) -> None:
 
 
 def _help(report: Screen, given: Given) -> None:
-    for name, (text, _) in COMMANDS.items():
+    for name, (text, _) in _commands().items():
         if name in HEADINGS:
             print(HEADINGS[name])
         print(f"  make {name:<17} {text}")
@@ -230,6 +230,15 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
 # The headings of the list, each above its first command.
 HEADINGS = {"up": "Start and stop", "dataset": "Data", "notebook": "Notebooks", "scale": "Jobs", "add": "Packages"}
 HEADINGS |= {"ps": "Look inside", "test": "Test", "publish": "Share", "backup": "Keep safe, renew, remove"}
+HEADINGS |= {"cluster": "Other machines"}
+
+
+def _commands() -> dict[str, tuple[str, Callable[[Screen, Given], None]]]:
+    """Those above, and in a project with a cluster its own, some of them in place of one above."""
+    if not os.path.exists(os.path.join(os.path.dirname(__file__), "cluster.py")):
+        return COMMANDS
+    known = COMMANDS | _host("cluster").COMMANDS
+    return {**{name: entry for name, entry in known.items() if name != "help"}, "help": known["help"]}
 
 
 def _read(command: str, words: list[str]) -> Given:
@@ -249,13 +258,14 @@ def _read(command: str, words: list[str]) -> Given:
 
 
 def _run(name: str, words: list[str], report: Screen) -> None:
-    if name not in COMMANDS:
+    commands = _commands()
+    if name not in commands:
         raise Problem(f"There is no command {name}", "make help")
     if name != "help":
         _host("network").apply()
     if name == "exec" and words and "=" not in words[0]:
         _engine(*DATABASE).replace(WORK, *words)
-    COMMANDS[name][1](report, _read(name, words))
+    commands[name][1](report, _read(name, words))
 
 
 def main(words: list[str]) -> None:

@@ -1,0 +1,7 @@
+# What the Makefile has besides, where jobs may run on several machines.
+VARIABLES += ADDRESS REGISTRY
+
+.PHONY: cluster deploy cluster-down
+cluster:          ; @$(dsproj) cluster
+deploy:           ; @$(dsproj) deploy
+cluster-down:     ; @$(dsproj) cluster-down
