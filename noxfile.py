@@ -82,7 +82,7 @@ def stack(session):
 
 @nox.session
 def drill(session):
-    """Kill, interrupt and edit at random, as often as trust in it takes: about two hours, and one of siege."""
+    """Kill, interrupt and edit at random, as often as trust in it takes: about three hours, and one of siege."""
     install(session, "test")
     for name, times in [
         ("seed", "20"),
@@ -90,6 +90,11 @@ def drill(session):
         ("update_property", "200"),
         ("database_values", "20"),
         ("stack", "1"),
+        ("inside", "1"),
+        ("formats", "1"),
+        ("again", "1"),
+        ("browser", "1"),
+        ("update", "1"),
         ("ci", "1"),
         ("first_layout", "1"),
         ("odd_places", "1"),

@@ -57,16 +57,30 @@ def template(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def renders(template, tmp_path_factory):
+    """renders(name, answers) -> a folder of that name to copy from; the same answers are rendered once."""
+    kept = {}
+
+    def rendered(name, answers):
+        key = repr((name, sorted(answers.items())))
+        if key not in kept:
+            target = tmp_path_factory.mktemp("renders") / name
+            copier.run_copy(
+                str(template), target, data=answers, defaults=True, unsafe=True, quiet=True, skip_tasks=True
+            )
+            kept[key] = target
+        return kept[key]
+
+    return rendered
+
+
 @pytest.fixture
-def render(template, tmp_path):
+def render(renders, tmp_path):
     """render(**answers) -> the project folder, rendered and nothing else: no step of hooks/ has run."""
 
     def rendered(name="rendered", **answers):
-        target = tmp_path / name
-        copier.run_copy(
-            str(template), target, data=answers, defaults=True, unsafe=True, quiet=True, skip_tasks=True, overwrite=True
-        )
-        return target
+        return shutil.copytree(renders(name, answers), tmp_path / name, symlinks=True, dirs_exist_ok=True)
 
     return rendered
 

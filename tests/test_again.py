@@ -61,6 +61,7 @@ def refused(project, *words):
     return printed
 
 
+@pytest.mark.local_shows_it
 def test_the_same_file_changes_nothing_and_a_changed_one_is_described(project, tmp_path):
     source = tmp_path / "crops.csv"
     assert "crops is loaded already: 2 rows" in project.make("dataset", f"SOURCE={source}")
@@ -92,6 +93,7 @@ def test_a_changed_file_is_taken_in_place_of_the_other(project, tmp_path):
     assert "crops is loaded already: 1 rows" in project.make("dataset", f"SOURCE={source}")
 
 
+@pytest.mark.local_shows_it
 def test_a_file_that_takes_the_place_of_another_overwrites_no_third(project, tmp_path):
     mine = project.path / "data/mine.csv"
     mine.write_text("a file of mine\n")
@@ -105,6 +107,7 @@ def test_a_file_that_takes_the_place_of_another_overwrites_no_third(project, tmp
         project.make("dataset", "DROP=peas", "FORCE=1")
 
 
+@pytest.mark.local_shows_it
 def test_what_cannot_replace_leaves_all_as_it_was(project, tmp_path):
     source = tmp_path / "crops.csv"
     source.write_text("a\n\0\n")
@@ -151,6 +154,7 @@ def test_a_month_that_a_colleague_has_added_comes_with_make_up(project, tmp_path
     shutil.rmtree(project.path / "backups")
 
 
+@pytest.mark.local_shows_it
 def test_what_cannot_be_added_leaves_all_as_it_was(project, tmp_path):
     source, feb = tmp_path / "crops.csv", tmp_path / "feb.csv"
     append = ("TABLE=crops", "MODE=append")
@@ -171,6 +175,7 @@ def test_what_cannot_be_added_leaves_all_as_it_was(project, tmp_path):
     assert "docker/postgres/datasets/crops.sql" in printed and "MODE=append" in printed
 
 
+@pytest.mark.local_shows_it
 def test_a_month_of_the_same_file_name_and_of_renamed_columns(project, tmp_path):
     sql = project.path / "docker/postgres/datasets/crops.sql"
     sql.write_text(sql.read_text().replace("yield", "harvest"))
@@ -202,6 +207,7 @@ def test_files_with_types_are_added_and_take_the_place_of_others(stack, tmp_path
         stack.make("dataset", "DROP=oats", "FORCE=1")
 
 
+@pytest.mark.local_shows_it
 def test_days_and_months_are_told_apart_or_not_taken(project, tmp_path):
     """February's dates alone do not say which is which: January's do, and where nothing does, nothing is guessed."""
     (tmp_path / "iso.csv").write_text("plot,day\n1,2026-01-31\n")

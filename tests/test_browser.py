@@ -97,6 +97,7 @@ def test_the_printed_link_opens_the_journal_and_leads_through_it(walk):
     assert walk.project.git("status", "--porcelain", "ipynb/README.md") == ""
 
 
+@pytest.mark.local_shows_it
 @network_changes_allowed
 def test_a_notebook_of_the_launcher_is_the_journals_next(walk):
     before = journal(walk.project)
@@ -146,6 +147,7 @@ def test_a_terminal_has_what_kernels_have(walk):
         assert "inside a container" in psql and "terminal of the machine itself" in psql and "install" not in psql
 
 
+@pytest.mark.local_shows_it
 def test_idle_kernels_end_after_a_day_and_busy_ones_do_not(project):
     code = """
         import json
@@ -169,6 +171,7 @@ def test_run_all_on_the_first_notebook_ends_in_its_plot(walk):
     walk.picture("notebook")
 
 
+@pytest.mark.local_shows_it
 @network_changes_allowed
 def test_a_result_of_sql_is_a_grid_that_sorts_and_searches(walk):
     walk.open_notebook(f"ipynb/{journal(walk.project)[2]}")
@@ -215,6 +218,7 @@ def test_a_cell_that_wants_more_memory_than_there_is_names_the_variable(walk):
     walk.shows("42")  # the kernel lives
 
 
+@pytest.mark.local_shows_it
 @network_changes_allowed
 def test_a_second_notebook_watches_the_first(walk):
     enough = walk.project.path / "enough"
@@ -262,6 +266,7 @@ def test_the_dashboard_shows_a_worker_at_work(walk):
     assert "Traceback" not in walk.project.log("this_monitor")
 
 
+@pytest.mark.local_shows_it
 @network_changes_allowed
 def test_a_failed_job_is_requeued_from_the_dashboard(walk):
     (walk.project.path / "data/late.csv").unlink(missing_ok=True)

@@ -195,21 +195,13 @@ def test_no_password_in_a_process_list_at_any_health_check(project):
         time.sleep(0.2)
 
 
+# What asks the servers is asked on both engines; the rest is the same Python there.
+INSIDE = ["postgres", "jobs", "mongo"]
+INSIDE_ONCE = ["copy_binary", "cache", "memory", "models", "documents", "cell_to_lib", "sql_magic", "literature"]
+
+
 @pytest.mark.parametrize(
-    "name",
-    [
-        "postgres",
-        "copy_binary",
-        "jobs",
-        "cache",
-        "memory",
-        "models",
-        "mongo",
-        "documents",
-        "cell_to_lib",
-        "sql_magic",
-        "literature",
-    ],
+    "name", [*INSIDE, *(pytest.param(name, marks=pytest.mark.local_shows_it) for name in INSIDE_ONCE)]
 )
 def test_inside_a_project(project, name):
     printed = project.run("python", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", f"inside/test_{name}.py")
@@ -386,6 +378,7 @@ def test_a_kernel_runs_what_was_edited_and_answers_as_a_job_does(project):
     assert project.python(CELLS).splitlines()[-3:] == ["5 5", "2 2", "42 1"]
 
 
+@pytest.mark.local_shows_it
 def test_a_notebook_shows_bars_in_its_own_colours_and_the_users_line(project):
     bar, waiting, failed, *_ = project.python(SHOWN).splitlines()
     assert bar.startswith('display_data|None|<progress value="3" max="3"') and "three: 3 of 3 items" in bar
@@ -474,6 +467,7 @@ def test_a_service_of_ones_own_that_cannot_be_is_said_in_a_line(project):
     assert "fails" not in project.states() and "no service of your own" in project.make("service")
 
 
+@pytest.mark.local_shows_it
 def test_two_kernels_share_arrays_frames_and_a_count(project):
     assert "True True True True True" in project.python(TWO_KERNELS)
 
@@ -496,6 +490,7 @@ def state(project):
     return kept, documents_of(project, "dsproj_seed"), documents_of(project, "notes")
 
 
+@pytest.mark.local_shows_it
 def test_documents_are_added_changed_and_withdrawn(project, tmp_path):
     assert (
         "collection field_notes, 240 documents" in project.printed
@@ -544,6 +539,7 @@ def test_documents_are_added_changed_and_withdrawn(project, tmp_path):
         path.unlink()
 
 
+@pytest.mark.local_shows_it
 def test_a_json_file_with_nested_values_becomes_a_table_unless_told(project, tmp_path):
     (tmp_path / "nested.json").write_text('[{"a": {"b": 1}}]')
     assert "as documents of MongoDB: the same with TO=mongo" in project.make(
@@ -555,6 +551,7 @@ def test_a_json_file_with_nested_values_becomes_a_table_unless_told(project, tmp
 # --- credentials
 
 
+@pytest.mark.local_shows_it
 def test_make_check_finds_a_key_and_says_where_it_belongs(project):
     cloud = project.path / "lib" / "cloud.py"
     cloud.write_text(f'KEY = "{AWS}"\n')

@@ -182,6 +182,7 @@ def test_a_bad_row_is_named_and_nothing_is_lost(project):
         data.write_bytes(before)
 
 
+@pytest.mark.local_shows_it
 def test_what_others_built_on_the_table_is_not_dropped(project):
     project.sql("CREATE VIEW best AS SELECT max(yield) FROM crops")
     said = project.refused("seed", "TABLE=crops", "FORCE=1")
@@ -190,6 +191,7 @@ def test_what_others_built_on_the_table_is_not_dropped(project):
     project.sql("DROP VIEW best")
 
 
+@pytest.mark.local_shows_it
 def test_a_table_of_the_users_own_is_untouched(project):
     project.sql("CREATE TABLE mine AS SELECT 42 AS answer")
     folder = project.path / "docker/postgres/datasets"
@@ -332,6 +334,7 @@ def test_a_private_file_is_loaded_also_into_an_empty_database(project, tmp_path)
             path.unlink()
 
 
+@pytest.mark.local_shows_it
 def test_unknown_tables_and_a_force_that_names_none(project):
     assert "no data set makes a table rye; there are: crops" in project.refused("seed", "TABLE=rye")
 

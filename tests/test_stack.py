@@ -522,6 +522,7 @@ def test_a_package_is_added_while_kernels_run_and_taken_back_where_it_fails(proj
 ODD_CSV = 'Id;Crop Name;When;Yield\n1;"Wheat; winter";2026-01-31;3.5\n2;"Rye ""old""";;4\n3;;2026-03-01;\n'
 
 
+@pytest.mark.local_shows_it
 @pytest.mark.parametrize("kind", BOTH)
 @pytest.mark.parametrize(
     "answers",
@@ -533,8 +534,6 @@ ODD_CSV = 'Id;Crop Name;When;Yield\n1;"Wheat; winter";2026-01-31;3.5\n2;"Rye ""o
     ids=lambda answers: answers["dataset"],
 )
 def test_other_answers_run_too(made, tmp_path, kind, answers):
-    if kind is DockerStack and not answers.get("mongo") and "DSPROJ_DRILL" not in os.environ:
-        pytest.skip("here on the local stack; on Docker: nox -s drill")
     if answers["dataset"] == "csv":
         (tmp_path / "Crop Yields.csv").write_text(ODD_CSV)
         answers = answers | {"dataset_source": tmp_path / "Crop Yields.csv"}

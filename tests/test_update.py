@@ -86,15 +86,31 @@ def with_copier():
     return os.environ | IDENTITY | {"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
 
 
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """rendered(source, vcs_ref, data) -> a folder to copy from: each version with the same answers is rendered once."""
+    kept = {}
+
+    def render(source, vcs_ref, data):
+        key = repr((source, vcs_ref, sorted(data.items())))
+        if key not in kept:
+            options = {"defaults": True, "unsafe": True, "quiet": True, "skip_tasks": True, "vcs_ref": vcs_ref}
+            target = tmp_path_factory.mktemp("rendered") / "project"
+            copier.run_copy(str(source), target, data=data, **options)
+            kept[key] = target
+        return kept[key]
+
+    return render
+
+
 @pytest.fixture
-def generated(template_repo, tmp_path):
+def generated(template_repo, rendered, tmp_path):
     """generated(name, vcs_ref, source, **answers) -> a project in git with its .env, rendered from v0.1.0; it does not run."""
 
     def generate(name="project", vcs_ref="v0.1.0", source=template_repo.path, **answers):
         project = Project(tmp_path / name, name)
         data = {"project_slug": "same", "stack": "none"} | ANSWERS | answers
-        options = {"defaults": True, "unsafe": True, "quiet": True, "skip_tasks": True, "vcs_ref": vcs_ref}
-        copier.run_copy(str(source), project.path, data=data, **options)
+        shutil.copytree(rendered(source, vcs_ref, data), project.path, symlinks=True)
         project.git("init", "--quiet", "--initial-branch=main")
         project.make_env()
         project.commit("Generate")
@@ -409,9 +425,10 @@ def test_another_answer_changes_exactly_what_belongs_to_it(generated, change):
     original = yaml.safe_load(project.text(".copier-answers.yml"))
     project.update(*options(change))
     compare(project, generated("there", vcs_ref="v0.2.0", **{k: yaml.safe_load(str(v)) for k, v in change.items()}))
-    project.commit()
-    project.update(*options({key: str(original[key]).lower() for key in change}))
-    compare(project, generated("back", vcs_ref="v0.2.0"))
+    if change.get("mongo") or "DSPROJ_DRILL" in os.environ:
+        project.commit()
+        project.update(*options({key: str(original[key]).lower() for key in change}))
+        compare(project, generated("back", vcs_ref="v0.2.0"))
 
 
 def test_another_answer_brings_its_notebook_once_dated_today_and_touches_no_other(generated):
@@ -434,6 +451,8 @@ def test_another_answer_brings_its_notebook_once_dated_today_and_touches_no_othe
     project.notebook("Explore_Documents").unlink()
     project.commit()
     assert "NEW in the journal" not in project.update("-d", "monitor_port=5123")
+    if "DSPROJ_DRILL" not in os.environ:  # three updates more
+        return
     project.commit()
     assert "NEW in the journal" not in project.update("-d", "jupyter_stack=datascience"), "it has the same notebook"
     project.commit()

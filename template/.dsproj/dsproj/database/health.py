@@ -1,4 +1,4 @@
-"""Is every data set loaded? The health check of this_postgres, every few seconds: exit code 0, or 1 and the reason."""
+"""Is every data set loaded? The health check of this_postgres: exit code 0, or 1 and the reason."""
 
 import sys
 from contextlib import closing

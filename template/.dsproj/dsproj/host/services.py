@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FILE = PROJECT / "config" / "services.json"
 MODULE = "dsproj.kernel.service"
+PACED = "/home/jovyan/.dsproj/dsproj/database/health.sh"
 NAME = r"(?!this_|guard$|supervisord$)[a-z][a-z0-9_-]{0,39}"
 ADD = "make service NAME=collector FUNCTION=lib.collect.run"
 PATIENCE = 60  # seconds until a health check has seen what is so
@@ -28,7 +29,7 @@ NEEDED = ("this_postgres", "this_redis", "this_jupyter")
 
 def definition(name: str, function: str) -> dict[str, Any]:
     """What Compose has to know: the worker's image, variables, limits and stores, another command."""
-    check = ["CMD", "python", "-m", "dsproj.kernel.health", "service", name]
+    check = ["CMD", "sh", PACED, "python", "-m", "dsproj.kernel.health", "service", name]
     return {
         "extends": {"file": "docker-compose.yml", "service": "this_worker"},
         "command": ["python", "-m", MODULE, "run", function, name],

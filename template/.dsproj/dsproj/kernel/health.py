@@ -4,7 +4,7 @@
 #
 #     python3 -m dsproj.kernel.health jupyter | worker | monitor | service NAME
 #
-# which exits with 0, or with 1 and the reason. It runs every few seconds in each container: what a check does not need is
+# which exits with 0, or with 1 and the reason. It runs several times a minute in each container: what a check does not need is
 # not imported.
 
 import base64
