@@ -133,7 +133,7 @@ def docs(session):
 @nox.session
 def pictures(session):
     """docs/pictures: a recording of the first command, and what the browser tests see on their way through the local stack."""
-    install(session, "pictures")
+    install(session, "test")
     folder = HERE / "docs" / "pictures"
     folder.mkdir(exist_ok=True)
     session.run("python", "docs/record.py")

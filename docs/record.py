@@ -1,7 +1,9 @@
-"""Recordings of a terminal, docs/pictures/first-minute.svg and tutorial-terminal.svg: `nox -s pictures` makes them from a real run.
+"""Recordings of a terminal, of real runs: first-minute.svg, tutorial-terminal.svg and second-person.svg.
+
+    python docs/record.py [FOLDER [NAME]]      to docs/pictures, or a folder; all of them, or up to that one
 
 What is typed runs in a pseudo-terminal, as it stands on the pages, without Docker; git is told that the template's address is
-a clone of this repository. Only waits are shortened, and keys cut. The project is destroyed at the end.
+a clone of this repository. Only waits are shortened, and keys cut. The projects are destroyed at the end.
 """
 
 import json
@@ -14,7 +16,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PICTURES = ROOT / "docs" / "pictures"
+PICTURES = Path(*sys.argv[1:2] or [ROOT / "docs" / "pictures"]).resolve()
+LAST = (sys.argv[2:] or ["second-person"])[0]
 PROGRAM = str(Path(sys.executable).with_name("termtosvg"))
 LONGEST = 1.5  # seconds that a screen stays the same
 SPINNING = 0.25  # the share that is left of the time in which something turns
@@ -32,6 +35,11 @@ TUTORIAL = [
     "git add -A && git commit -qm 'Load what a chemist measured in 178 wines'",
     "git show --oneline --stat && git log --oneline",
 ]
+
+# What a workflow of the project does after each push, and whoever clones it.
+SECOND = ["git clone -q ~/myproj && cd myproj", "make up", "make check", "make test", "make report"]
+if DATA.exists():  # of which git has the name and the checksum
+    SECOND.insert(1, "cp ~/Downloads/adult.data data/")
 
 TYPE = r"""
 type_() {
@@ -56,7 +64,7 @@ def shortened(lines: list[str]) -> str:
 
 
 def record(name: str, size: str, commands: list[str], folder: Path, environment: dict[str, str]) -> None:
-    """Type commands in a folder, and draw what the terminal shows: docs/pictures/NAME.svg."""
+    """Type commands in a folder, and draw what the terminal shows: NAME.svg."""
     with tempfile.TemporaryDirectory() as scratch:
         session, cast = Path(scratch, "session.sh"), Path(scratch, "session.cast")
         typed = "".join(f"type_ {json.dumps(command)}\n" for command in commands)
@@ -72,6 +80,8 @@ def record(name: str, size: str, commands: list[str], folder: Path, environment:
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, project, template = Path(name), Path(name, "myproj"), Path(name, "template")
+        second = folder / "second"
+        second.mkdir()
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(template)], check=True)
         subprocess.run(["git", "tag", "--force", "v0.1.0"], cwd=template, check=True)
         cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True).stdout.strip()
@@ -95,13 +105,18 @@ def main() -> None:
             environment |= {f"GIT_{kind}_NAME": "Ada", f"GIT_{kind}_EMAIL": "ada@example.org"}
         try:
             record("first-minute", "100x22", FIRST, folder, environment)
+            if LAST == "first-minute":
+                return
             tutorial = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
             cell = re.search(r"```python\n(.*?)```", tutorial, re.S)[1]  # type: ignore[index]
             words = [sys.executable, ".dsproj", "exec", "python", "-c", cell]
             subprocess.run(words, cwd=project, env=environment, check=True)
             record("tutorial-terminal", "100x34", TUTORIAL, project, environment)
+            record("second-person", "100x50", SECOND, second, environment)
         finally:
-            subprocess.run(["make", "destroy", "FORCE=1", "IMAGES=1"], cwd=project, env=environment)
+            for each in (project, second / "myproj"):
+                if each.exists():
+                    subprocess.run(["make", "destroy", "FORCE=1", "IMAGES=1"], cwd=each, env=environment)
 
 
 if __name__ == "__main__":

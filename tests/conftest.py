@@ -34,6 +34,8 @@ def pytest_collection_modifyitems(items):
     if "DSPROJ_DRILL" in os.environ:
         return
     for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: nox -s drill"))
         if item.get_closest_marker("local_shows_it") and item.get_closest_marker("engine"):
             item.add_marker(pytest.mark.skip(reason="here on the local stack; on Docker: nox -s drill"))
 

@@ -156,3 +156,20 @@ def test_each_variable_of_make_is_explained():
     names = re.search(r"^VARIABLES := (.*)$", (ROOT / "template/Makefile").read_text(), re.M)[1].split()
     page = (DOCS / "reference/make.md").read_text(encoding="utf-8")
     assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def test_every_picture_is_of_the_walk_and_on_a_page():
+    walk = (ROOT / "tests/test_browser.py").read_text() + (DOCS / "record.py").read_text()
+    shown = "".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *DOCS.rglob("*.md")])
+    for path in (DOCS / "pictures").iterdir():
+        assert f'picture("{path.stem}")' in walk or f'record("{path.stem}"' in walk, path.name
+        assert f"pictures/{path.name})" in shown, path.name
+
+
+def test_the_first_command_is_recorded(tmp_path):
+    folder = Path(os.environ.get("DSPROJ_PICTURES", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    done = command(sys.executable, DOCS / "record.py", folder, "first-minute", timeout=300)
+    assert done.returncode == 0, done.printed
+    text = re.sub("<[^>]*>", "", (folder / "first-minute.svg").read_text(encoding="utf-8"))
+    assert "myproj is running." in text.replace("\xa0", " ") and "healthy" in text, text[-3000:]

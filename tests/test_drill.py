@@ -103,7 +103,10 @@ def run(project, what=None, duration=0.0):
     return float(seconds), float(standstill)
 
 
-@pytest.mark.parametrize("what", ["worker", "worker and horse", "this_redis", "this_postgres"])
+@pytest.mark.parametrize(
+    "what",
+    ["worker", pytest.param("worker and horse", marks=pytest.mark.local_shows_it), "this_redis", "this_postgres"],
+)
 def test_drill(project, what):
     undisturbed, _ = run(project)
     for _ in range(ROUNDS):

@@ -165,7 +165,7 @@ def test_a_local_stack_that_cannot_be_stopped_keeps_the_update_from_beginning(te
 # --- with a stack that runs
 
 
-@pytest.mark.local_shows_it
+@pytest.mark.long
 @pytest.mark.parametrize(
     "kind", [pytest.param(OnDocker, marks=pytest.mark.engine, id="docker"), pytest.param(OnLocal, id="local")]
 )

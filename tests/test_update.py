@@ -505,7 +505,11 @@ def up(project):
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(UsedDocker, marks=pytest.mark.engine, id="docker"), pytest.param(UsedLocal, id="local")]
+    "kind",
+    [
+        pytest.param(UsedDocker, marks=pytest.mark.engine, id="docker"),
+        pytest.param(UsedLocal, marks=pytest.mark.long, id="local"),
+    ],
 )
 def test_an_update_under_a_running_stack(request, tmp_path, kind):
     if kind is UsedDocker:

@@ -81,7 +81,7 @@ def _psql(report: Screen, given: Given) -> None:
 def _exec(report: Screen, given: Given) -> None:
     if not given.get("CMD", "").strip():
         raise Problem("Which command?", 'make exec CMD="python -V"')
-    _engine(*DATABASE).replace(WORK, "bash", "-c", given["CMD"])
+    _engine(WORK).replace(WORK, "bash", "-c", given["CMD"])
 
 
 def _seed(report: Screen, given: Given) -> None:
@@ -190,6 +190,7 @@ def _inside(*words: str, needed: tuple[str, ...] = DATABASE) -> Callable[[Screen
 
 
 COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
+    "help": ("this list", _help),
     "up": ("start everything, wait until it is healthy, load what is not loaded", _up),
     "down": ("stop everything; the data stays", lambda report, given: _engine().stop(report)),
     "url": ("the links: JupyterLab, with its token, and the job dashboard", _url),
@@ -225,7 +226,6 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
     "update": ("what the template has learnt since; only to look at it: DRY_RUN=1", _update),
     "upgrade-postgres": ("to a new major version, with all data: TO=19", _upgrade),
     "destroy": ("all of it gone, data too, images too with IMAGES=1; asks first, unless FORCE=1", _destroy),
-    "help": ("this list", _help),
 }
 # The headings of the list, each above its first command.
 HEADINGS = {"up": "Start and stop", "dataset": "Data", "notebook": "Notebooks", "scale": "Jobs", "add": "Packages"}
@@ -237,8 +237,7 @@ def _commands() -> dict[str, tuple[str, Callable[[Screen, Given], None]]]:
     """Those above, and in a project with a cluster its own, some of them in place of one above."""
     if not os.path.exists(os.path.join(os.path.dirname(__file__), "cluster.py")):
         return COMMANDS
-    known = COMMANDS | _host("cluster").COMMANDS
-    return {**{name: entry for name, entry in known.items() if name != "help"}, "help": known["help"]}
+    return COMMANDS | _host("cluster").COMMANDS
 
 
 def _read(command: str, words: list[str]) -> Given:
@@ -264,7 +263,7 @@ def _run(name: str, words: list[str], report: Screen) -> None:
     if name != "help":
         _host("network").apply()
     if name == "exec" and words and "=" not in words[0]:
-        _engine(*DATABASE).replace(WORK, *words)
+        _engine(WORK).replace(WORK, *words)
     commands[name][1](report, _read(name, words))
 
 

@@ -139,7 +139,7 @@ class Docker(Engine):
         change({"WORKERS": workers})
         self.settings["WORKERS"] = str(workers)
         if not any(state.running for state in self.states()):
-            raise Problem("The number is noted, but the stack does not run", "make up")
+            return report.done("workers", f"{workers}, from the next start on: make up")
         watch = Stopwatch()
         self.compose("--progress=plain", "up", "--detach", "--no-recreate", "this_worker", report=report)
         self._wait(report, watch)

@@ -117,7 +117,7 @@ class Local(Engine):
             env.change({"WORKERS": workers})
             self.settings["WORKERS"] = str(workers)
             if not self._running():
-                raise Problem("The number is noted, but the stack does not run", again())
+                return report.done("workers", f"{workers}, from the next start on: {again()}")
             self._inside("up", report=report)
 
     def install(self, report: Report, changed: bool) -> str:

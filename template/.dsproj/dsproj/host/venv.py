@@ -106,7 +106,7 @@ def ensure(report: Report) -> None:
     variables = inherited()
     program = uv.find(variables)
     installer = "uv" if program else "pip"
-    report.done("environment", f"installing local/requirements.lock with {installer}; it takes a while the first time")
+    report.done("environment", f"installing the packages with {installer}; it takes a while the first time")
     if program:
         build_with_uv(program, variables, report)
     else:

@@ -12,8 +12,7 @@ from dsproj.kernel.schema import reading
 from dsproj.kernel.schema.column_types import shown
 from dsproj.kernel.schema.dialect import ROWS, Dialect
 from dsproj.names import column_names
-
-PROGRAM = "./get_table.sh"
+from dsproj.sets import READER
 
 
 def read(
@@ -45,7 +44,7 @@ def with_types(
         column.name = name
     plain = Dialect("utf-8", ",", "", "", [], skip=0, short_header=False, plain=False)
     found = reading.Reading(source.path, plain, False, table.columns, table.rows)
-    return replace(found, program=(PROGRAM, *words(table.source)), kind=source.kind, is_typed=True)
+    return replace(found, program=(f"./{READER}", *words(table.source)), kind=source.kind, is_typed=True)
 
 
 def with_cells(source: Any, **how: Any) -> reading.Reading:
@@ -67,7 +66,7 @@ def with_cells(source: Any, **how: Any) -> reading.Reading:
         dialect = Dialect("utf-8", ",", '"', "", first, skip=0, short_header=False, plain=False)
         found = reading.read(path, dialect=dialect, **how)
     kind = f"sheet {shown(source.part)}" if source.part else source.kind
-    return replace(found, path=source.path, program=(PROGRAM, *words(source)), kind=kind)
+    return replace(found, path=source.path, program=(f"./{READER}", *words(source)), kind=kind)
 
 
 def words(source: Any) -> list[str]:
