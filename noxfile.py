@@ -99,6 +99,7 @@ def drill(session):
         ("first_layout", "1"),
         ("odd_places", "1"),
         ("registry", "1"),
+        ("cluster", "1"),
         ("siege", "30"),
     ]:
         environment = {"DSPROJ_DRILL": times, "DSPROJ_CORPUS": "all"}

@@ -46,7 +46,8 @@ class Machine:
 
     def run(self, *words, **options):
         """A command with this machine's network and engine."""
-        return command(*self.inside(), *words, env=os.environ | {"DOCKER_HOST": self.socket}, **options)
+        environment = os.environ | {"DOCKER_HOST": self.socket} | options.pop("env", {})
+        return command(*self.inside(), *words, env=environment, **options)
 
     def docker(self, *words):
         done = self.run("docker", *words)

@@ -68,7 +68,8 @@ OF_MONGO = {
 }  # fmt: skip
 
 OF_CLUSTER = {
-    ".dsproj/dsproj/host/cluster.py", "docker/cluster/targets.mk",
+    ".dsproj/dsproj/host/cluster.py", "docker/cluster/targets.mk", "docker/cluster/hub.yml", "docker/cluster/workers.yml",
+    *(f".dsproj/dsproj/kernel/{name}.py" for name in ("cluster_worker", "from_secret", "same_code")),
 }  # fmt: skip
 
 # The names that the documentation lists: what notebooks may import of lib/, and lib/ of the machine room.

@@ -81,10 +81,13 @@ def read(path: Path) -> dict[str, str]:
 
 
 def change(new: Mapping[str, object], path: Path | None = None) -> None:
-    """Give variables of .env other values, all or none; every other line stays as it is."""
+    """Give variables of .env other values, all or none; None takes one away. Every other line stays as it is."""
     path = path or PROJECT / ".env"
     text = path.read_text(encoding="utf-8")
     for name, value in new.items():
+        if value is None:
+            text = re.sub(rf"(?m)^[ \t]*(?:export[ \t]+)?{name}[ \t]*=.*\n?", "", text)
+            continue
         line = f"{name}={value}"
         text, found = re.subn(rf"(?m)^[ \t]*(?:export[ \t]+)?{name}[ \t]*=.*$", lambda _, line=line: line, text)  # type: ignore[misc]
         if not found:

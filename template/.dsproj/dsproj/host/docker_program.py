@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 from dsproj.errors import Problem
@@ -57,11 +58,12 @@ def is_rootless() -> bool:
     return False
 
 
-def run(*words: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
-    """A docker command to its end, silent."""
-    return subprocess.run(
-        ["docker", *words], cwd=PROJECT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
-    )
+def run(
+    *words: str, timeout: float | None = None, given: str = "", variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A docker command to its end, silent. given: its standard input; variables: what its environment has besides."""
+    how: dict[str, Any] = {"cwd": PROJECT, "capture_output": True, "text": True, "timeout": timeout}
+    return subprocess.run(["docker", *words], input=given, env={**os.environ, **(variables or {})}, **how)
 
 
 def environment(service: str) -> dict[str, str]:

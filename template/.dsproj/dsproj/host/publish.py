@@ -10,6 +10,7 @@ import json
 import re
 import tarfile
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,13 @@ PROOFS = {
 }
 
 
-def publish(engine: Docker, report: Report, to: str) -> None:
-    """Build, try and push both images; `to` is a namespace, "" for that of the answers."""
+def publish(
+    engine: Docker, report: Report, to: str, kinds: Collection[str] = tuple(PROOFS), then: str = "make publish"
+) -> dict[str, str]:
+    """Build, try and push the images of these kinds, and return their names; then: the command to type once more.
+
+    `to` is a namespace, "" for that of the answers.
+    """
     namespace = (to or answer("image_namespace")).strip("/ ")
     if not re.fullmatch(NAMESPACE, namespace):
         what = f"{namespace}: no place in a registry" if namespace else "Which registry are the images for?"
@@ -49,12 +55,12 @@ def publish(engine: Docker, report: Report, to: str) -> None:
         listed = f"{changes[0][3:]}{f' and {len(changes) - 1} more' if changes[1:] else ''}"
         raise Problem(
             f"An image is of a commit, and this is not committed: {listed}",
-            "git add -A && git commit, then: make publish",
+            f"git add -A && git commit, then: {then}",
         )
     commit = update.git("rev-parse", "HEAD").strip()
     watch = Stopwatch()
-    bases = {kind: f"{slug()}-{kind}:of-{commit[:12]}" for kind in PROOFS}
-    names = {kind: f"{namespace}/{slug()}-{kind}:{commit[:12]}" for kind in PROOFS}
+    bases = {kind: f"{slug()}-{kind}:of-{commit[:12]}" for kind in kinds}
+    names = {kind: f"{namespace}/{slug()}-{kind}:{commit[:12]}" for kind in kinds}
     try:
         build_bases(engine, report, bases)
         with tempfile.TemporaryDirectory() as folder:
@@ -68,9 +74,10 @@ def publish(engine: Docker, report: Report, to: str) -> None:
         program.run("image", "rm", *bases.values())
     for kind, name in names.items():
         report.doing(f"pushing {name}")
-        push(name)
+        push(name, then)
         digest, _ = program.digest(name)
         report.done(kind, f"pushed: {name}{f'@{digest}' if digest else ''}", watch.seconds)
+    return names
 
 
 def build_bases(engine: Docker, report: Report, bases: dict[str, str]) -> None:
@@ -130,9 +137,9 @@ def prove(kind: str, name: str) -> None:
         raise Problem(f"{name} does not start", "make publish", done.stderr.strip().splitlines()[-4:])
 
 
-def push(name: str) -> None:
+def push(name: str, then: str) -> None:
     done = program.run("push", "--quiet", name)
     if done.returncode:
         said = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         registry = name.partition("/")[0]
-        raise Problem(f"{name} was not taken: {said[0]}", f"docker login {registry}, then: make publish")
+        raise Problem(f"{name} was not taken: {said[0]}", f"docker login {registry}, then: {then}")

@@ -25,6 +25,14 @@ from dsproj.kernel.connection import Cursor, identifier, transaction
 from dsproj.kernel.redis_client import connect_to_redis
 from dsproj.kernel.serializer import Serializer
 
+try:  # where workers may run on other machines
+    from dsproj.kernel.same_code import stamp
+except ImportError:
+
+    def stamp(job: Job) -> None:
+        """Nothing: all workers have the folder that notebooks have."""
+
+
 JOB_TIMEOUT = 600  # seconds that one job may take
 RESULT_TTL = 24 * 3600  # seconds that its result is kept
 FAILURE_TTL = 7 * 24 * 3600  # seconds that the traceback of a failed one is kept
@@ -42,7 +50,9 @@ class JobQueue(Queue):
 
     def create_job(self, func: Any, *args: Any, **options: Any) -> Job:
         allowed.check(func)
-        return super().create_job(func, *args, **options)
+        job = super().create_job(func, *args, **options)
+        stamp(job)
+        return job
 
 
 def queue(name: str = "default") -> Queue:

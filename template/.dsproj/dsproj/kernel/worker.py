@@ -149,6 +149,7 @@ class ProjectWorker(Worker):
 
     def run_maintenance_tasks(self) -> None:
         self.register_again()
+        free_cleaning(self.queues[0])
         super().run_maintenance_tasks()
 
     def maintain_heartbeats(self, *args: Any) -> None:
@@ -226,9 +227,13 @@ def bury_predecessor(name: str, queue: Queue) -> None:
     started.cleanup()
     if dead := Worker.find_by_key(Worker.redis_worker_namespace_prefix + name, connection, serializer=Serializer):
         dead.register_death()
-    # The lock of one that died while it cleaned up would keep all others from it for a quarter of an hour.
-    if 0 < connection.ttl(queue.registry_cleaning_key) < 840:
-        connection.delete(queue.registry_cleaning_key)
+    free_cleaning(queue)
+
+
+def free_cleaning(queue: Queue) -> None:
+    """The lock of one that died while it cleaned up would keep all others from it for a quarter of an hour."""
+    if 0 < queue.connection.ttl(queue.registry_cleaning_key) < 840:
+        queue.connection.delete(queue.registry_cleaning_key)
 
 
 def requeue_dequeued(queue: Queue) -> None:
@@ -249,21 +254,25 @@ def requeue_dequeued(queue: Queue) -> None:
     queue.connection.transaction(put_back, intermediate.key)
 
 
-def main(name: str) -> None:
+def main(name: str, kind: type[ProjectWorker] = ProjectWorker) -> None:
     family.adopt()
     connection = connect(os.environ["REDIS_URL"])
     queue = Queue("default", connection=connection, serializer=Serializer, job_class=Job)
     bury_predecessor(name, queue)
     requeue_dequeued(queue)
-    worker = ProjectWorker([queue], name, connection=connection, serializer=Serializer, **TIMES)
+    worker = kind([queue], name, connection=connection, serializer=Serializer, **TIMES)
     # Retries with a pause are the scheduler's work. It has the worker's name too, and so gets its predecessor's lock.
     worker.scheduler = RQScheduler([queue], connection=connection, serializer=Serializer, name=name)
     worker.scheduler.acquire_locks(auto_start=True)
     worker.work()
 
 
-if __name__ == "__main__":
+def start(name: str, kind: type[ProjectWorker] = ProjectWorker) -> None:
     try:
-        main(sys.argv[1] if len(sys.argv) > 1 else socket.gethostname())
+        main(name, kind)
     except (redis.ConnectionError, redis.TimeoutError) as error:
         sys.exit(f"Redis is gone ({error}); starting afresh")
+
+
+if __name__ == "__main__":
+    start(sys.argv[1] if len(sys.argv) > 1 else socket.gethostname())

@@ -1,0 +1,510 @@
+"""Jobs on several machines: on three engines in network namespaces (nox -s drill), and what of it needs no other machine."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from conftest import PREFIX, ROOT, checked, command, wait_for
+from engines import machines
+from stacks import IDENTITY, LocalStack
+from test_registry import CONFIG, answers
+from test_render import make_env
+
+IMAGES = ("quay.io/jupyter/minimal-notebook:2026-07-28", "postgres:18", "redis:8")
+
+# Beside the project's own functions: where is it done, and what does a job on a machine that is cut off leave behind?
+LIB = """
+import os, time
+from lib.postgres import connect_to_postgres
+
+VERSION = 1
+
+def nap(seconds):
+    time.sleep(seconds)
+    return os.environ.get("NODE", "hub"), VERSION
+
+def slow(seconds):
+    con, cur = connect_to_postgres()
+    cur.execute("INSERT INTO starts VALUES (%s, now())", [os.environ.get("NODE", "hub")])
+    con.commit()
+    time.sleep(seconds)
+    return os.environ.get("NODE", "hub")
+"""
+
+
+def fill(name):
+    return {"CLUSTER_IMAGE": "r:5000/a-jupyter:1", "CLUSTER_NETWORK": "n", "CLUSTER_SECRET": "s"}.get(name, "1")
+
+
+def test_swarm_takes_the_stack_which_publishes_nothing_and_holds_no_secret(render):
+    project = render(cluster=True)
+    path = project / "docker/cluster/workers.yml"
+    text = path.read_text()
+    stack = yaml.safe_load(text)
+    for name, service in stack["services"].items():
+        assert "ports" not in service and "env_file" not in service, name
+        assert service["networks"] == ["cluster"] and service["secrets"][0]["mode"] == 0o400
+    assert not re.search("PASSWORD|TOKEN|REDIS_URL", text)
+    if not shutil.which("docker") or command("docker", "stack", "config", "--help").returncode:
+        pytest.skip("the docker program is not installed")
+    variables = {name: fill(name) for name in re.findall(r"\$\{(\w+)", text)} | {"WORKER_MEMORY": "2g"}
+    checked("docker", "stack", "config", "--compose-file", path, cwd=project, env=os.environ | variables)
+
+
+def test_the_hub_is_composes_own_with_one_network_more(render):
+    project = render(cluster=True, mongo=True, project_slug="mine")
+    make_env(project, "docker")
+    if not shutil.which("docker") or command("docker", "compose", "version").returncode:
+        pytest.skip("Docker Compose is not installed")
+
+    def services():
+        read = json.loads(checked("docker", "compose", "config", "--format", "json", cwd=project))
+        return read["services"], read["networks"]
+
+    plain, _ = services()
+    with (project / ".env").open("a") as file:
+        file.write("COMPOSE_FILE=docker-compose.yml:docker/cluster/hub.yml\n")
+    joined, networks = services()
+    assert networks["cluster"] | {"ipam": {}} == {"name": "mine-cluster", "external": True, "ipam": {}}
+    for name, service in joined.items():
+        is_store = name in ("this_postgres", "this_redis", "this_mongo")
+        assert set(service.pop("networks")) == ({"default", "cluster"} if is_store else {"default"}), name
+        assert service == {key: value for key, value in plain[name].items() if key != "networks"}, name
+
+
+@pytest.mark.parametrize("target", ["cluster", "deploy", "cluster-down"])
+def test_the_local_stack_says_in_a_line_what_it_takes(render, target):
+    project = render(cluster=True)
+    make_env(project, "local")
+    done = command("make", target, "REGISTRY=r:5000", cwd=project)
+    said = done.stderr.splitlines()
+    assert done.returncode and said[0] == "Workers on other machines take Docker, and ENGINE=local", done.printed
+    assert said[1].startswith("To finish: more workers here: make scale N=4; or ENGINE=docker")
+
+
+def test_what_is_no_cluster_is_told_which_command_makes_it_one(engine, render):
+    project = render(cluster=True)
+    make_env(project, "docker")
+    done = command("make", "deploy", "REGISTRY=r:5000", cwd=project)
+    assert "not prepared as a cluster's hub\nTo finish: make cluster\n" in done.stderr and done.returncode
+    done = command("make", "cluster", "ADDRESS=203.0.113.9", cwd=project)
+    assert "203.0.113.9 is not an address of this machine\nTo finish: make cluster ADDRESS=" in done.stderr
+    assert checked("docker", "info", "--format", "{{.Swarm.LocalNodeState}}").strip() == "inactive"
+    assert "CLUSTER" not in (project / ".env").read_text()
+
+
+# --- never silently old code: one worker as other machines have it, with a copy of the project, on the local stack
+
+ENQUEUE = (
+    "from lib.jobs import enqueue_each; from lib.where import nap; print([job.id for job in enqueue_each(nap, [{}])])"
+)
+ASK = "from lib.jobs import queue; job = queue().fetch_job({!r}); print(job.get_status().value, job.return_value(), len(job.results()))"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    made = LocalStack(tmp_path_factory.mktemp("local") / "project", "cluster-local")
+    try:
+        made.generate(cluster=True, dataset="none")
+        (made.path / "lib/where.py").write_text(LIB)
+        made.make("scale", "N=0")  # no cluster is there, so those of this machine are meant
+        yield made
+    finally:
+        made.remove()
+
+
+@contextlib.contextmanager
+def elsewhere(stack, tmp_path, deployed=None):
+    """A worker with a copy of the project as it is now; `deployed` some time before now is one that was cut off."""
+    copy = tmp_path / f"copy{time.monotonic_ns()}"
+    shutil.copytree(stack.path, copy, ignore=shutil.ignore_patterns(".local", ".git"))
+    variables = (
+        f"cd {copy}; PYTHONPATH={copy}:{copy}/.dsproj COMMIT=abcdef NODE=other DEPLOYED={deployed or time.time()}"
+    )
+    words = [
+        sys.executable,
+        "local/stack.py",
+        "exec",
+        "bash",
+        "-c",
+        f"{variables} exec python -m dsproj.kernel.cluster_worker",
+    ]
+    log = copy / "log"
+    with log.open("w") as file:
+        process = subprocess.Popen(words, cwd=stack.path, stderr=file, stdout=file)
+    try:
+        yield process, log
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def told(stack):
+    code = "from dsproj.kernel.same_code import newest; from lib.cache import connect_to_redis as c; print(newest(c()))"
+    return "abcdef" in stack.python(code)
+
+
+def enqueued(stack, seconds):
+    (job,) = eval(stack.python(ENQUEUE.format(seconds)))
+    return job
+
+
+def test_a_worker_with_another_lib_is_refused_when_jobs_are_enqueued(stack, tmp_path):
+    module = stack.path / "lib/where.py"
+    with elsewhere(stack, tmp_path):
+        wait_for(lambda: told(stack), 60, "a worker that tells its code")
+        job = enqueued(stack, 0.01)
+        wait_for(
+            lambda: stack.python(ASK.format(job)).startswith("finished [[['other', 1], None]] 1"),
+            30,
+            "the job, done elsewhere",
+        )
+        module.write_text(LIB.replace("VERSION = 1", "VERSION = 2"))
+        refused = stack.try_python(ENQUEUE.format(0.02))
+        assert refused.returncode
+        assert "The workers on other machines run commit abcdef, and lib/where.py is another here\n" in refused.stderr
+        assert (
+            "To finish: git commit, then: make deploy; or by this machine's workers alone: make scale N=0"
+            in refused.stderr
+        )
+        module.write_text(LIB)
+        assert enqueued(stack, 0.03)  # as it was: nothing to deploy
+    wait_for(lambda: not told(stack), 30, "its end")
+    module.write_text(LIB.replace("VERSION = 1", "VERSION = 2"))
+    assert enqueued(stack, 0.04), "without workers elsewhere, code is edited and runs"
+
+
+def test_a_worker_that_comes_back_with_old_code_takes_no_job(stack, tmp_path):
+    module = stack.path / "lib/where.py"
+    stack.python("from lib.jobs import queue; queue().empty()")
+    module.write_text(LIB.replace("VERSION = 1", "VERSION = 3"))
+    job = enqueued(stack, 0.05)
+    module.write_text(LIB)
+    with elsewhere(stack, tmp_path, deployed=time.time() - 600) as (_, log):
+        wait_for(lambda: "to bring it here: make deploy" in log.read_text(), 60, "what it says")
+        assert f"{job} was enqueued with another lib/ than this worker has" in log.read_text()
+    assert stack.python(ASK.format(job)).startswith("queued None 0")
+    # One deployed since does it: code that is newer than the job is what workers of this machine would run, too.
+    with elsewhere(stack, tmp_path):
+        wait_for(lambda: stack.python(ASK.format(job)).startswith("finished [[['other', 1], None]] 1"), 60, "the job")
+
+
+# --- three machines
+
+drill = pytest.mark.skipif("DSPROJ_DRILL" not in os.environ, reason="three engines, half an hour: nox -s drill")
+
+
+class Cluster:
+    """A project on the first of three machines, which is the hub, and a registry. figures: what was measured."""
+
+    def __init__(self, made, folder):
+        self.hub, *self.others = self.machines = made
+        self.path, self.slug, self.figures = folder / "project", f"{PREFIX}-cluster", {}
+
+    def generate(self):
+        words = ["copier", "copy", "--trust", "--defaults", "--quiet", "--vcs-ref=HEAD", ROOT, self.path]
+        data = {"project_slug": self.slug, "stack": "docker", "dataset": "none", "jupyter_stack": "minimal"}
+        data |= {"cluster": True, "ci": "none"}
+        done = self.hub.run(
+            sys.executable, "-m", *words, *(f"--data={key}={value}" for key, value in data.items()), env=IDENTITY
+        )
+        assert done.returncode == 0, done.printed
+
+    def make(self, *words):
+        done = self.try_make(*words)
+        assert done.returncode == 0, f"{words}\n{done.printed}"
+        return done.stdout
+
+    def try_make(self, *words):
+        return self.hub.run("make", *words, cwd=self.path)
+
+    def refused(self, *words):
+        done = self.try_make(*words)
+        assert done.returncode and "Traceback" not in done.printed, done.printed
+        return done.stderr
+
+    def commit(self, text):
+        (self.path / "lib/where.py").write_text(text)
+        checked("git", "add", "--all", cwd=self.path)
+        command("git", "commit", "--quiet", "--message=News", cwd=self.path, env=os.environ | IDENTITY)
+
+    def try_python(self, code):
+        return self.hub.run("docker", "compose", "exec", "-T", "this_jupyter", "python", "-c", code, cwd=self.path)
+
+    def python(self, code):
+        done = self.try_python(code)
+        assert done.returncode == 0, f"{code}\n{done.printed}"
+        return done.stdout.strip()
+
+    def sql(self, query):
+        words = ["docker", "compose", "exec", "-T", "this_postgres", "psql", "-At", "-c", query]
+        return self.hub.run(*words, cwd=self.path).stdout.split()
+
+    def nap(self, number, seconds=1.5):
+        """({what the jobs of that sleep returned}, seconds that all of them took)."""
+        code = "import time; from lib.jobs import *; from lib.where import nap; start = time.time()\n"
+        code += f"jobs = enqueue_each(nap, [{seconds} + number / 1e6 for number in range({number})])\n"
+        code += "found = wait(jobs); print(repr((sorted(map(tuple, found)), time.time() - start)))"
+        return eval(self.python(code))
+
+    def nodes(self):
+        listed = self.hub.docker("node", "ls", "--format", "{{.Hostname}} {{.Status}}").splitlines()
+        return dict(line.split() for line in listed)
+
+    def log(self):
+        return self.hub.run("docker", "service", "logs", f"{self.slug}_workers").printed
+
+
+@pytest.fixture(scope="module")
+def cluster(engine, tmp_path_factory):
+    """The project is generated, and its stack runs; nothing of a cluster is there yet."""
+    if not shutil.which("docker-registry"):
+        pytest.skip("docker-registry is not installed")
+    folder = tmp_path_factory.mktemp("cluster")
+    before = checked("iptables-save"), checked("ip", "-brief", "address", "show", "docker0")
+    with machines(folder, 3) as made:
+        address = made[0].registry
+        storage = {"delete": {"enabled": True}, "filesystem": {"rootdirectory": str(folder / "registry")}}
+        (folder / "config.yml").write_text(json.dumps(CONFIG | {"storage": storage, "http": {"addr": address}}))
+        with subprocess.Popen(["docker", "save", *IMAGES], stdout=subprocess.PIPE) as saved:
+            checked("docker", "-H", made[0].socket, "load", "--quiet", stdin=saved.stdout)
+        found = Cluster(made, folder)
+        found.registry = Registry(folder / "config.yml", address)
+        try:
+            found.generate()
+            found.make("scale", "N=0")  # what is measured is done elsewhere
+            with (found.path / ".env").open("a") as file:
+                file.write("CLUSTER_ENCRYPTION=off\n" * (not can_encrypt()))
+            found.commit(LIB)
+            found.sql("CREATE TABLE starts (node text, at timestamptz)")
+            yield found
+        finally:
+            found.registry.stop()
+            print(json.dumps(found.figures, indent=1))
+    left = command("ip", "netns").stdout + command("ip", "-brief", "link").stdout
+    assert not [machine.name for machine in made if machine.name in left]
+    assert checked("ip", "-brief", "address", "show", "docker0") == before[1]
+    rules = {line for line in before[0].splitlines() if line.startswith("-A") and "docker0" in line}
+    assert rules <= set(checked("iptables-save").splitlines())
+
+
+def can_encrypt():
+    """Has this kernel what IPsec takes? Where it has not, Docker sends nothing between the machines."""
+    link = ["src", "192.0.2.77", "dst", "192.0.2.78", "proto", "esp", "spi", "0x7777"]
+    key = ["enc", "cbc(aes)", "0x" + "00" * 16]
+    works = command("ip", "xfrm", "state", "add", *link, *key).returncode == 0
+    command("ip", "xfrm", "state", "delete", *link)
+    return works
+
+
+class Registry:
+    def __init__(self, config, address):
+        self.config, self.address = config, address
+        self.start()
+
+    def start(self):
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(["docker-registry", "serve", self.config], **silent)
+        wait_for(lambda: answers(self.address), 30, "the registry")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+@drill
+def test_make_cluster_says_what_to_type_on_the_others(cluster):
+    hub = cluster.hub
+    assert "not prepared as a cluster's hub" in cluster.refused("deploy", f"REGISTRY={hub.registry}")
+    assert "203.0.113.9 is not an address of this machine" in cluster.refused("cluster", "ADDRESS=203.0.113.9")
+    before = {
+        name: hub.docker("compose", "-p", cluster.slug, "ps", "-q", name) for name in ("this_jupyter", "this_monitor")
+    }
+    for _ in range(2):
+        said = cluster.make("cluster", f"ADDRESS={hub.address}")
+        assert "2377/tcp, 7946/tcp and udp, 4789/udp, and protocol 50 (ESP)" in said
+    after = {name: hub.docker("compose", "-p", cluster.slug, "ps", "-q", name) for name in before}
+    assert before == after, "kernels go on"
+    (line,) = [line.split() for line in said.splitlines() if "swarm join" in line]
+    for machine in cluster.others:
+        assert machine.run(*line).returncode == 0
+    wait_for(lambda: list(cluster.nodes().values()) == ["Ready"] * 3, 30, "all machines")
+    assert "Other machines still work for this project" in cluster.refused("destroy", "FORCE=1")
+
+
+@drill
+def test_an_interrupted_deploy_is_finished_by_the_same_command(cluster):
+    (cluster.path / "lib/new.py").write_text("")
+    assert "this is not committed: lib/new.py" in cluster.refused("deploy", f"REGISTRY={cluster.hub.registry}")
+    (cluster.path / "lib/new.py").unlink()
+    words = [*cluster.hub.inside(), sys.executable, ".dsproj", "deploy", f"REGISTRY={cluster.hub.registry}"]
+    environment = os.environ | {"DOCKER_HOST": cluster.hub.socket}
+    with subprocess.Popen(words, cwd=cluster.path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(15)
+        process.send_signal(2)
+        assert "the same command goes on" in process.stderr.read()
+    start = time.monotonic()
+    cluster.make("deploy", f"REGISTRY={cluster.hub.registry}")
+    cluster.figures["first deploy"] = time.monotonic() - start
+    found, _ = cluster.nap(24, 0.5)
+    assert {node for node, _ in found} == {machine.name for machine in cluster.machines}
+    start = time.monotonic()
+    service = cluster.hub.docker("service", "inspect", "--format", "{{.Version.Index}}", f"{cluster.slug}_workers")
+    cluster.make("deploy")
+    cluster.figures["deploy of what runs"] = time.monotonic() - start
+    assert service == cluster.hub.docker(
+        "service", "inspect", "--format", "{{.Version.Index}}", f"{cluster.slug}_workers"
+    )
+
+
+@drill
+def test_two_machines_sleep_for_nearly_twice_as_many(cluster):
+    times = {}
+    for count in (1, 2, 4):
+        cluster.make("scale", f"N={count}")
+        found, times[count] = cluster.nap(24)
+        assert len({node for node, _ in found}) == min(count, 3)
+    cluster.figures["24 jobs of 1.5 s on 1, 2, 4 workers"] = times
+    assert times[1] >= 1.7 * times[2], times
+
+
+@drill
+def test_code_that_is_edited_is_refused_until_it_is_deployed(cluster):
+    (cluster.path / "lib/where.py").write_text(LIB.replace("VERSION = 1", "VERSION = 2"))
+    refused = cluster.try_python("from lib.jobs import *; from lib.where import nap; enqueue_each(nap, [0.1])")
+    assert (
+        refused.returncode
+        and "lib/where.py is another here\nTo finish: git commit, then: make deploy" in refused.stderr
+    )
+    cluster.commit(LIB.replace("VERSION = 1", "VERSION = 2"))
+    start = time.monotonic()
+    cluster.make("deploy")
+    cluster.figures["deploy of an edit"] = time.monotonic() - start
+    assert {version for _, version in cluster.nap(4, 0.1)[0]} == {2}
+
+
+@drill
+def test_a_job_on_a_machine_that_is_cut_off_is_done_again_and_counts_once(cluster):
+    cluster.hub.docker("node", "update", "--availability=drain", cluster.hub.name)
+    cluster.make("scale", "N=2")
+    enqueue = "from lib.jobs import *; from lib.where import slow; print(enqueue_each(slow, [25])[0].id)"
+    job = cluster.python(enqueue)
+    node = wait_for(lambda: cluster.sql("SELECT node FROM starts"), 30, "its start")[0]
+    (lost,) = [machine for machine in cluster.others if machine.name == node]
+    cut = time.monotonic()
+    lost.cut()
+    try:
+        wait_for(lambda: cluster.nodes()[node] == "Down", 60, "what Swarm notices")
+        cluster.figures["machine cut off: Swarm says Down after"] = time.monotonic() - cut
+        assert wait_for(
+            lambda: cluster.sql("SELECT node FROM starts WHERE node <> '" + node + "'"), 120, "the second try"
+        )
+        cluster.figures["machine cut off: its job begins anew after"] = time.monotonic() - cut
+    finally:
+        lost.back()
+    fetch = f"from lib.jobs import queue; job = queue().fetch_job({job!r}); print(job.get_status().value, len(job.results()), job.return_value())"
+    wait_for(lambda: cluster.python(fetch).startswith("finished"), 120, "its result")
+    back = time.monotonic()
+    wait_for(lambda: cluster.nodes()[node] == "Ready", 60, "the machine's return")
+    time.sleep(max(0, 40 - (time.monotonic() - back)))  # the one that was cut off has done its work, too
+    (other,) = [machine.name for machine in cluster.others if machine.name != node]
+    assert cluster.python(fetch) == f"finished 1 [['{other}', None]]"
+    assert cluster.sql("SELECT count(*) FROM starts") == ["2"]
+    cluster.hub.docker("node", "update", "--availability=active", cluster.hub.name)
+
+
+@drill
+def test_the_registry_may_be_away_and_the_hub_may_restart(cluster):
+    cluster.registry.stop()
+    try:
+        cluster.make("scale", "N=3")
+        cluster.commit(LIB.replace("VERSION = 1", "VERSION = 3"))
+        assert "was not taken" in cluster.refused("deploy")
+        cluster.commit(LIB.replace("VERSION = 1", "VERSION = 2"))
+        assert {version for _, version in cluster.nap(6, 0.2)[0]} == {2}
+    finally:
+        cluster.registry.start()
+    enqueue = "from lib.jobs import *; from lib.where import nap; print([job.id for job in enqueue_each(nap, [3 + n / 1e3 for n in range(20)])])"
+    jobs = eval(cluster.python(enqueue))
+    time.sleep(4)
+    start = time.monotonic()
+    cluster.make("down")
+    cluster.make("up")
+    cluster.figures["hub down and up"] = time.monotonic() - start
+    ask = f"from lib.jobs import queue; print({{queue().fetch_job(each).get_status().value for each in {jobs!r}}})"
+    wait_for(lambda: cluster.python(ask) == "{'finished'}", 180, "all jobs, after the hub's restart")
+    cluster.figures["all of 20 jobs of 3 s done, from the hub's stop on"] = time.monotonic() - start
+
+
+@drill
+def test_a_stranger_reaches_nothing(cluster):
+    allowed = {("tcp", "2377"), ("tcp", "7946"), ("udp", "7946"), ("udp", "4789")}
+    for machine in cluster.machines:
+        listed = machine.run("ss", "-Hlntu").stdout.splitlines()
+        found = {(words[0], *words[4].rpartition(":")[::2]) for words in map(str.split, listed)}
+        foreign = {(kind, port) for kind, place, port in found if not place.startswith(("127.", "[::1]"))}
+        assert foreign <= allowed, machine.name
+    for port in (5432, 6379, 8888, 9181):
+        with socket.socket() as probe:
+            probe.settimeout(2)
+            assert probe.connect_ex((cluster.hub.address, port)), f"{port} is open to the switch"
+    secrets = [
+        line.partition("=")[2]
+        for line in (cluster.path / ".env").read_text().splitlines()
+        if re.match(r"\w+(PASSWORD|TOKEN)=", line)
+    ]
+    for machine in cluster.machines:
+        asked = [
+            machine.run(
+                "docker", "ps", "-q", "--filter", f"label=com.docker.swarm.service.name={cluster.slug}_workers"
+            ).stdout.split()
+        ]
+        said = "".join(machine.run("docker", "inspect", container).stdout for container in asked[0])
+        assert not [secret for secret in secrets if secret in said], machine.name
+    said = cluster.hub.docker("service", "inspect", f"{cluster.slug}_workers") + cluster.log()
+    said += "".join(
+        cluster.hub.docker("secret", "inspect", name) for name in cluster.hub.docker("secret", "ls", "-q").split()
+    )
+    assert not [secret for secret in secrets if secret in said]
+    # A container of somebody else's, on a machine of the cluster, in no network of it and in another one.
+    network = f"{cluster.slug}-cluster"
+    inspected = json.loads(cluster.hub.docker("network", "inspect", network))[0]
+    places = [
+        each["IPv4Address"].partition("/")[0] for each in inspected["Containers"].values() if "this_" in each["Name"]
+    ]
+    assert len(places) == 2 and inspected["Options"].get("encrypted", "no") == ("" if can_encrypt() else "no")
+    stranger = cluster.others[0]
+    image = (
+        stranger.docker("images", "--format", "{{.Repository}}:{{.Tag}}@{{.Digest}}")
+        .splitlines()[0]
+        .replace(":<none>", "")
+    )
+    code = "import socket, sys\nfor place in sys.argv[1:]:\n for port in (5432, 6379):\n  probe = socket.socket(); probe.settimeout(2)\n"
+    code += "  try: print(place, port, probe.connect_ex((place, port)))\n  except OSError as error: print(place, port, error)"
+    words = ["run", "--rm", "--entrypoint=python", image, "-c", code, *places, "this_redis", "this_postgres"]
+    reached = [line for line in stranger.docker(*words).splitlines() if line.endswith(" 0")]
+    assert not reached
+
+
+@drill
+def test_cluster_down_leaves_the_hub_as_it_was(cluster):
+    for _ in range(2):
+        cluster.make("cluster-down")
+        assert cluster.hub.docker("info", "--format", "{{.Swarm.LocalNodeState}}") == "inactive"
+        assert "CLUSTER_ADDRESS" not in (cluster.path / ".env").read_text()
+        assert "COMPOSE_FILE" not in (cluster.path / ".env").read_text()
+        assert f"{cluster.slug}-cluster" not in cluster.hub.docker("network", "ls", "--format={{.Name}}")
+    for machine in cluster.others:
+        machine.docker("swarm", "leave")
+        wait_for(lambda machine=machine: not machine.docker("ps", "-q"), 60, "no worker left")
+    cluster.make("scale", "N=1")
+    assert {node for node, _ in cluster.nap(3, 0.1)[0]} == {"hub"}
+    assert cluster.sql("SELECT count(*) FROM starts") == ["2"]
