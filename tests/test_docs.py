@@ -153,7 +153,8 @@ def test_few_commands_are_not_run_and_each_has_a_reason():
 
 
 def test_each_variable_of_make_is_explained():
-    names = re.search(r"^VARIABLES := (.*)$", (ROOT / "template/Makefile").read_text(), re.M)[1].split()
+    texts = [path.read_text() for path in (ROOT / "template/Makefile", *ROOT.glob("template/docker/*/targets.mk"))]
+    names = [name for text in texts for name in re.search(r"^VARIABLES [:+]= (.*)$", text, re.M)[1].split()]
     page = (DOCS / "reference/make.md").read_text(encoding="utf-8")
     assert [name for name in names if f"`{name}`" not in page] == []
 
