@@ -100,6 +100,7 @@ def drill(session):
         ("odd_places", "1"),
         ("registry", "1"),
         ("cluster", "1"),
+        ("dask", "1"),
         ("siege", "30"),
     ]:
         environment = {"DSPROJ_DRILL": times, "DSPROJ_CORPUS": "all"}
@@ -121,6 +122,8 @@ def bench(session):
     session.run("python", "benchmarks/frames.py", "--runs", "7")
     session.run("python", "benchmarks/cache.py", "--runs", "9")
     session.run("python", "benchmarks/documents.py", "--runs", "5")
+    if docker:
+        session.run("python", "benchmarks/larger_than_memory.py")
     session.run("python", "benchmarks/kernel_start.py", "--runs", "15")
 
 

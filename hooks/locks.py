@@ -1,4 +1,4 @@
-"""`python -m hooks.locks`: write the template's lock, of all stacks with and without MongoDB. After every change of a requirement.
+"""`python -m hooks.locks`: write the template's lock, of all stacks with and without MongoDB and Dask. After every change of a requirement.
 
 A project then begins with versions that were tested together, and generation asks no package index for them. Needs uv and
 a package index. `--upgrade` takes the newest versions that the requirements allow.
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import copier
 
@@ -18,20 +19,26 @@ sys.path.insert(0, str(TEMPLATE / ".dsproj"))
 
 from dsproj import locks  # noqa: E402
 
+Variant = tuple[str, bool, bool]  # Jupyter's stack; has it MongoDB, has it Dask?
 # What the requirements differ by, the largest first: the others keep its versions. `datascience` has those of `scipy`, `r` of `minimal`.
 STACKS = {"scipy": ["scipy", "datascience"], "minimal": ["minimal", "r"]} | {
     name: [name] for name in ("tensorflow", "pytorch", "pyspark")
 }
-VARIANTS = {(stack, mongo): f"{stack}{'-mongo' if mongo else ''}" for stack in STACKS for mongo in (True, False)}
+BOTH = (True, False)
+VARIANTS = {
+    (stack, mongo, cluster): f"{stack}{'-mongo' * mongo}{'-cluster' * cluster}"
+    for stack in STACKS
+    for mongo in BOTH
+    for cluster in BOTH
+}
 RENDER = {"defaults": True, "unsafe": True, "quiet": True, "skip_tasks": True, "vcs_ref": "HEAD"}
-HEAD = "{{%- set variant = {}[jupyter_stack] ~ ('-mongo' if mongo else '') -%}}\n"
+HEAD = "{{%- set variant = {}[jupyter_stack] ~ ('-mongo' if mongo else '') ~ ('-cluster' if cluster else '') -%}}\n"
 
 
-def lock(stack: str, mongo: bool, known: list[str], upgrade: bool, folder: Path) -> list[str]:
+def lock(variant: Variant, known: list[str], upgrade: bool, folder: Path) -> list[str]:
     """The texts of a project's lock; `known` is the one whose versions are kept."""
-    project = folder / VARIANTS[stack, mongo]
-    data = {"jupyter_stack": stack, "mongo": mongo}
-    copier.run_copy(str(ROOT), project, data=data, **RENDER)
+    project = folder / VARIANTS[variant]
+    copier.run_copy(str(ROOT), project, data=answers(variant), **RENDER)
     for name, text in zip(locks.LOCKS, known, strict=True):
         (project / name).write_text(text, encoding="utf-8")
     words = [sys.executable, str(project / ".dsproj"), "lock", *(["UPGRADE=1"] if upgrade else [])]
@@ -68,19 +75,23 @@ def main(words: list[str]) -> None:
     found: dict[str, list[str]] = {}
     known = ["", ""]
     with tempfile.TemporaryDirectory() as folder:
-        for number, ((stack, mongo), variant) in enumerate(VARIANTS.items()):
+        for number, (variant, name) in enumerate(VARIANTS.items()):
             if not number and "--upgrade" not in words and (TEMPLATE / f"{locks.LOCKS[0]}.jinja").exists():
-                known = read_template(stack, mongo, Path(folder) / "known")
-            found[variant] = lock(stack, mongo, known, "--upgrade" in words and not number, Path(folder))
-            known = found[variant] if not number else known_with(known, found[variant])
-            print(variant, len(locks.entries("".join(found[variant]))), "entries", flush=True)
+                known = read_template(variant, Path(folder) / "known")
+            found[name] = lock(variant, known, "--upgrade" in words and not number, Path(folder))
+            known = found[name] if not number else known_with(known, found[name])
+            print(name, len(locks.entries("".join(found[name]))), "entries", flush=True)
     for number, name in enumerate(locks.LOCKS):
         path = TEMPLATE / f"{name}.jinja"
         path.write_text(merged({variant: texts[number] for variant, texts in found.items()}), encoding="utf-8")
 
 
-def read_template(stack: str, mongo: bool, folder: Path) -> list[str]:
-    copier.run_copy(str(ROOT), folder, data={"jupyter_stack": stack, "mongo": mongo}, **RENDER)
+def answers(variant: Variant) -> dict[str, Any]:
+    return dict(zip(("jupyter_stack", "mongo", "cluster"), variant, strict=True))
+
+
+def read_template(variant: Variant, folder: Path) -> list[str]:
+    copier.run_copy(str(ROOT), folder, data=answers(variant), **RENDER)
     return [(folder / name).read_text(encoding="utf-8") for name in locks.LOCKS]
 
 

@@ -1,4 +1,4 @@
-"""The notebooks that come with a changed answer: MongoDB's, and that of another Jupyter image. Those that are there stay as they are.
+"""The notebooks that come with a changed answer: MongoDB's, Dask's, and that of another Jupyter image. Those that are there stay as they are.
 
 They are dated on the day of the update, with the next numbers, as `make notebook` does.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from hooks.project import Project
 
 TEMPLATE = Path(__file__).resolve().parent.parent
-ASKED = ("mongo", "jupyter_stack")  # the questions on which a notebook depends
+ASKED = ("mongo", "jupyter_stack", "cluster")  # the questions on which a notebook depends
 NAME = re.compile(r"\d{8}-(\d+)-(\w+)\.ipynb")
 
 

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import stat
 import sys
+from datetime import date
 from pathlib import Path
 
 import copier
@@ -70,6 +71,12 @@ OF_MONGO = {
 OF_CLUSTER = {
     ".dsproj/dsproj/host/cluster.py", "docker/cluster/targets.mk", "docker/cluster/hub.yml", "docker/cluster/workers.yml",
     *(f".dsproj/dsproj/kernel/{name}.py" for name in ("cluster_worker", "from_secret", "same_code")),
+    *(f".dsproj/dsproj/kernel/{name}.py" for name in ("cluster", "cluster_server", "cluster_tls")), "lib/cluster.py",
+}  # fmt: skip
+# What has a line or two more with it.
+WITH_CLUSTER = {
+    ".copier-answers.yml", ".env.example", "docker-compose.yml", "docker/jupyter/requirements.lock",
+    "docker/jupyter/requirements.txt", "ipynb/README.md", "local/requirements.lock",
 }  # fmt: skip
 
 # The names that the documentation lists: what notebooks may import of lib/, and lib/ of the machine room.
@@ -202,8 +209,9 @@ def test_exact_file_set(variants, template):
 def test_what_belongs_to_a_cluster_is_there_with_the_question_alone(render):
     """The room's part of it too, rendered as it stands; and an update that switches it on brings it."""
     without, project = (render(str(cluster), cluster=cluster, project_name="Same") for cluster in (False, True))
-    assert files(project) - files(without) == OF_CLUSTER and files(without) <= files(project)
-    for name in files(without) - {".copier-answers.yml"}:
+    scale_out = {f"ipynb/{date.today():%Y%m%d}-9-Scale_Out.ipynb"}
+    assert files(project) - files(without) == OF_CLUSTER | scale_out and files(without) <= files(project)
+    for name in files(without) - WITH_CLUSTER:
         assert (without / name).read_bytes() == (project / name).read_bytes(), name
     commands = [checked("make", "help", cwd=each) for each in (without, project)]
     assert commands[1].splitlines()[-1] == commands[0].splitlines()[-1]

@@ -19,7 +19,7 @@ PACKAGE = ROOM / "dsproj"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The goal inside was 5,400 for what the room did then; what comes new may add to it, and nothing else.
-INSIDE, OUTSIDE, LONGEST_FILE, MOST_COMPLEX = 13390, 665, 330, 15
+INSIDE, OUTSIDE, LONGEST_FILE, MOST_COMPLEX = 13430, 665, 330, 15
 OLDEST = (3, 9)  # of the host's bare python3, as README says
 
 # For each sub-package, that is, for each interpreter: what it may import of dsproj, and of others' packages.
@@ -32,8 +32,8 @@ ALLOWED = {
     "kernel": (
         {COMMON, "database", "kernel"},
         set(
-            "IPython bson charset_normalizer detect_secrets duckdb jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy packaging pandas psycopg2 pyarrow "
-            "pymongo pyreadstat python_calamine redis rq rq_dashboard skops threadpoolctl tqdm".split()
+            "IPython bson charset_normalizer cryptography dask detect_secrets distributed duckdb jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy packaging pandas psycopg2 pyarrow "
+            "pymongo pyreadstat python_calamine redis rq rq_dashboard skops threadpoolctl tornado tqdm".split()
         ),
     ),
     "local": (
@@ -43,7 +43,7 @@ ALLOWED = {
 }
 # Which of the kernels' packages are the image's own; the others have to stand in its requirements.
 OF_IMAGE = set(
-    "IPython jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy packaging pandas threadpoolctl".split()
+    "IPython jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy packaging pandas threadpoolctl tornado".split()
 )
 PACKAGES = {
     "charset_normalizer": "charset-normalizer",

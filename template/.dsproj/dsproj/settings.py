@@ -165,6 +165,11 @@ class Settings(dict[str, str]):
         """Has the project a MongoDB? What the template asks .env for tells."""
         return "MONGO_PASSWORD" in read(PROJECT / ".env.example")
 
+    @property
+    def cluster(self) -> bool:
+        """Has the project Dask? The same."""
+        return "SCHEDULER_PORT" in read(PROJECT / ".env.example")
+
 
 def slug() -> str:
     """The project's short name, by which Compose knows it: the first line of docker-compose.yml."""
@@ -192,4 +197,6 @@ def addresses(settings: Settings) -> dict[str, str]:
     if settings.mongo:
         login = f"root:{settings['MONGO_PASSWORD']}@127.0.0.1:{settings.port('MONGO_PORT')}"
         found["MONGO_URL"] = f"mongodb://{login}/?authSource=admin"
+    if settings.cluster:
+        found["DASK_SCHEDULER_ADDRESS"] = f"tls://127.0.0.1:{settings.port('SCHEDULER_PORT')}"
     return found

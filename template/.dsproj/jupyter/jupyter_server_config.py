@@ -28,6 +28,11 @@ if (limit := memory.container_limit()) < 1 << 50:
     of_each, most = int(limit * 15 / 16), resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (of_each if most == resource.RLIM_INFINITY else min(of_each, most), most))
 
+# The dashboard of Dask, in a project that has it, is a socket that this user alone may open.
+if socket := os.environ.get("DASK_DASHBOARD"):
+    entry = {"title": "Dask", "path_info": "dask/status"}
+    c.ServerProxy.servers = {"dask": {"command": [], "unix_socket": socket, "launcher_entry": entry}}
+
 # The file browser is as wide as the journal's names, until whoever uses JupyterLab has it otherwise.
 workspace = Path(jupyter_config_dir(), "lab", "workspaces", "default-37a8.jupyterlab-workspace")
 if not workspace.exists():

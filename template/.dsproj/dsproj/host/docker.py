@@ -15,7 +15,7 @@ from dsproj.errors import Problem
 from dsproj.host import docker_program as program
 from dsproj.host import first_env, network, packages
 from dsproj.host import services as own
-from dsproj.host.engine import KEPT, SERVICES, STORES, Engine, State, free_of_lines
+from dsproj.host.engine import KEPT, OF_DASK, SERVICES, STORES, Engine, State, free_of_lines, present
 from dsproj.host.ports import move, port_is_free
 from dsproj.report import LINES, Report, Stopwatch
 from dsproj.settings import PROJECT, Settings, change, slug
@@ -111,9 +111,9 @@ class Docker(Engine):
 
     def states(self) -> list[State]:
         found = [self._state(container) for container in program.containers()]
-        known = [name for name in SERVICES if name != "this_mongo" or self.settings.mongo] + list(own.known())
+        known = present(self.settings) + list(own.known())
         missing = [State(name, name) for name in known if name not in {state.service for state in found}]
-        order = {name: number for number, name in enumerate(SERVICES)}  # a service of the user's own comes last
+        order = {name: number for number, name in enumerate(SERVICES + OF_DASK)}  # the user's own come last
         return sorted(found + missing, key=lambda state: (order.get(state.service, len(order)), state.name))
 
     def notes(self, states: list[State]) -> list[str]:
@@ -140,8 +140,8 @@ class Docker(Engine):
         self.settings["WORKERS"] = str(workers)
         if not any(state.running for state in self.states()):
             return report.done("workers", f"{workers}, from the next start on: make up")
-        watch = Stopwatch()
-        self.compose("--progress=plain", "up", "--detach", "--no-recreate", "this_worker", report=report)
+        watch, grows = Stopwatch(), {"this_worker", "this_dask"}.intersection(present(self.settings))
+        self.compose("--progress=plain", "up", "--detach", "--no-recreate", *grows, report=report)
         self._wait(report, watch)
 
     def install(self, report: Report, changed: bool) -> str:
@@ -301,7 +301,7 @@ class Docker(Engine):
         """Wait until some services, or all, are healthy, and say it of each."""
         said: set[str] = set()
         waited = Stopwatch()  # `watch` has counted what went before, such as building an image
-        idle = () if self.settings.workers else ("this_worker",)
+        idle = () if self.settings.workers else ("this_worker", "this_dask")
         while True:
             states = self._states(services)
             for state in states:

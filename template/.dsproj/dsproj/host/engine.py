@@ -18,6 +18,7 @@ from dsproj.report import LINES, Report, relay
 from dsproj.settings import PROJECT, Settings
 
 SERVICES = ("this_postgres", "this_redis", "this_mongo", "this_worker", "this_monitor", "this_jupyter")
+OF_DASK = ("this_scheduler", "this_dask")
 STORES = ("this_postgres", "this_redis", "this_mongo")
 KEPT = 12  # last lines of a log that are shown
 
@@ -39,11 +40,17 @@ class State:
     peak: int | None = None
 
 
+def present(settings: Settings) -> list[str]:
+    """The project's services, without the user's own: of MongoDB and Dask those that this project has."""
+    found = [name for name in SERVICES if name != "this_mongo" or settings.mongo]
+    return [*found, *(OF_DASK if settings.cluster else ())]
+
+
 def memory_variable(service: str) -> str:
     """The variable of .env that says how much memory a service may have; "" for one that the user has defined in Compose."""
     if service in services.known():
         return "WORKER_MEMORY"
-    return f"{service.removeprefix('this_').upper()}_MEMORY" if service in SERVICES else ""
+    return f"{service.removeprefix('this_').upper()}_MEMORY" if service in SERVICES + OF_DASK else ""
 
 
 class Engine(ABC):

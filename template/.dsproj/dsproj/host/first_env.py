@@ -82,6 +82,8 @@ def values(engine: str, example: Mapping[str, str]) -> dict[str, str]:
     }
     if "MONGO_PORT" in example:
         wanted["MONGO_PORT"] = 27000 + place
+    if "SCHEDULER_PORT" in example:
+        wanted["SCHEDULER_PORT"] = 17000 + place
     ports: dict[str, int] = {}
     for name, port in wanted.items():
         ports[name] = free_port(port, ports.values())

@@ -118,6 +118,8 @@ class Local(Engine):
             self.settings["WORKERS"] = str(workers)
             if not self._running():
                 return report.done("workers", f"{workers}, from the next start on: {again()}")
+            if self.settings.cluster:
+                self._inside("renew", "this_dask", report=report)  # one process has them all
             self._inside("up", report=report)
 
     def install(self, report: Report, changed: bool) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dsproj.errors import Problem
 from dsproj.files import private_folder
 from dsproj.host import services as own
-from dsproj.host.engine import SERVICES, memory_variable
+from dsproj.host.engine import OF_DASK, SERVICES, memory_variable, present
 from dsproj.settings import PROJECT, Settings, start_command
 
 STATE = PROJECT / ".local"
@@ -29,9 +29,10 @@ PORTS = {
     "this_mongo": "MONGO_PORT",
     "this_monitor": "MONITOR_PORT",
     "this_jupyter": "JUPYTER_PORT",
+    "this_scheduler": "SCHEDULER_PORT",
 }
 # How much memory a service may have where .env does not say it; docker-compose.yml has the same.
-MEMORY = {"this_jupyter": "4g", "this_redis": "1g", "this_monitor": "512m"}
+MEMORY = {"this_jupyter": "4g", "this_redis": "1g", "this_monitor": "512m", "this_scheduler": "1g", "this_dask": "1g"}
 
 
 def memory(settings: Settings, service: str) -> int:
@@ -76,7 +77,7 @@ def make_folders() -> None:
 
 def process_names(settings: Settings, service: str = "") -> list[str]:
     """The processes of a service, of all for "": as many workers as .env says. Problem for a service that is none."""
-    services = [name for name in SERVICES if name != "this_mongo" or settings.mongo] + list(own.known())
+    services = present(settings) + list(own.known())
     workers = [f"this_worker_{number}" for number in range(1, settings.workers + 1)]
     if service in workers:
         return [service]
@@ -91,7 +92,7 @@ def listed(settings: Settings, running: Collection[str] = ()) -> list[str]:
     names = {*process_names(settings), *running}
     if not any(name.startswith("this_worker") for name in names):
         names.add("this_worker")
-    order = {name: number for number, name in enumerate(SERVICES)}
+    order = {name: number for number, name in enumerate(SERVICES + OF_DASK)}
     return sorted(names, key=lambda name: (order.get(service_of(name), len(order)), len(name), name))
 
 
@@ -102,7 +103,7 @@ def service_of(process: str) -> str:
 
 def ports(settings: Settings) -> dict[str, int]:
     """The port of each variable that the project uses. Problem where .env gives no port, or one port twice."""
-    mine = [name for service, name in PORTS.items() if service != "this_mongo" or settings.mongo]
+    mine = [name for service, name in PORTS.items() if service in present(settings)]
     found = {name: settings.port(name) for name in mine}
     for twin, name in itertools.combinations(mine, 2):
         if found[name] == found[twin]:

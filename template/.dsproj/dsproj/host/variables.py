@@ -10,7 +10,7 @@ from dsproj.host.places import JUPYTER, RUN, STATE, VENV
 from dsproj.settings import PROJECT, ROOM, Settings, addresses, read
 
 # Variables of the calling shell that would lead a program past this project's servers or settings.
-FOREIGN = ("PG", "REDIS_", "MONGO_", "RQ_", "JUPYTER", "JPY_", "SUPERVISOR_", "DSPROJ_", "IPYTHON", "CONDA_")
+FOREIGN = ("PG", "REDIS_", "MONGO_", "RQ_", "JUPYTER", "JPY_", "SUPERVISOR_", "DSPROJ_", "IPYTHON", "CONDA_", "DASK_")
 BY_NAME = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "__PYVENV_LAUNCHER__", "MPLBACKEND")
 
 

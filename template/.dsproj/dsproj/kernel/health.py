@@ -109,6 +109,15 @@ def service(name: str, folder: str = "") -> str | None:
     return None if time.time() - state["since"] > STEADY else STARTING
 
 
+def beat(name: str, folder: str = "") -> str | None:
+    """Has a process of Dask noted within 30 s that it works? Its port is not asked: TLS would log each try."""
+    try:
+        age = time.time() - noted(name, folder).stat().st_mtime
+    except OSError:
+        return STARTING
+    return f"silent for {age:.0f} s" if age > 30 else None
+
+
 def _page(address: str, authorization: str) -> str | None:
     """None when a page of this machine comes with status 200; never through a proxy."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -130,6 +139,8 @@ def container(name: str, *of: str) -> str | None:
         return jupyter("http://127.0.0.1:8888", os.environ["JUPYTER_TOKEN"])
     if name == "monitor":
         return monitor("http://127.0.0.1:9181", os.environ["RQ_DASHBOARD_PASSWORD"])
+    if name in ("this_scheduler", "this_dask"):
+        return beat(name)
     if name == "service":
         return service(*of)
     return worker(os.environ["REDIS_URL"], hostname=socket.gethostname())

@@ -84,7 +84,7 @@ def enqueue_ranges(
         raise ValueError(f"size is a number of rows, at least 1, not {size!r}")
     kwargs = dict(kwargs or {})
     _check_function(function, ("first_id", "last_id"), kwargs)
-    if not (ranges := _key_ranges(table, size)):
+    if not (ranges := key_ranges(table, size)):
         return []
     if len(ranges) > CHUNKS:
         return _share_out(function, ranges, kwargs, job_timeout, spread=True)
@@ -211,7 +211,7 @@ def _check_function(function: Any, given: Sequence[str], kwargs: Mapping[str, An
         pass  # some built-in functions tell no signature
 
 
-def _key_ranges(table: str, size: int | None) -> list[tuple[int, int]]:
+def key_ranges(table: str, size: int | None) -> list[tuple[int, int]]:
     """The ranges `(first, last)` of `_id`, `size` rows each; None chooses a size."""
     name = identifier(table)
     with transaction(reading=True) as cur:

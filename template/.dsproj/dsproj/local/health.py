@@ -43,5 +43,7 @@ def wrong(name: str, settings: Settings, process: Process | None, empty: bool = 
             return health.monitor(f"{here}:{settings.port('MONITOR_PORT')}", settings["MONITOR_PASSWORD"])
         case "this_jupyter":
             return health.jupyter(f"{here}:{settings.port('JUPYTER_PORT')}", settings["JUPYTER_TOKEN"])
+        case "this_scheduler" | "this_dask" as dask:
+            return health.beat(dask, str(RUN))
         case own:
             return health.service(own, str(RUN))

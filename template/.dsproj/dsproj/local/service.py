@@ -43,6 +43,7 @@ set-proc-title no
 # rfc3987_syntax takes more than half of JupyterLab's start (1.8 of 3.4 s) to build a grammar that checks one format of
 # JSON schemas, "iri", which nothing here uses; where it cannot be imported, jsonschema does without.
 JUPYTERLAB = "import sys; sys.modules['rfc3987_syntax'] = None; from jupyterlab.labapp import main; main()"
+DASHBOARD = ".local/run/dask.sock"  # relative: the path of a socket may have 104 bytes at most
 
 
 def this_postgres(settings: Settings, name: str) -> Server:
@@ -96,9 +97,17 @@ def this_monitor(settings: Settings, name: str) -> Server:
 def this_jupyter(settings: Settings, name: str) -> Server:
     # What holds in the image too stands in .dsproj/jupyter. Relative, since variables in a path would be filled in.
     variables = {"JUPYTER_CONFIG_PATH": ".dsproj/jupyter", "JUPYTER_TOKEN": settings["JUPYTER_TOKEN"]}
+    variables |= {"DASK_DASHBOARD": DASHBOARD} if settings.cluster else {}
     always = ["--ServerApp.ip=127.0.0.1", "--ServerApp.port_retries=0", "--ServerApp.open_browser=False"]
     own = [f"--ServerApp.port={settings.port('JUPYTER_PORT')}", f"--ServerApp.root_dir={PROJECT}"]
     return [str(PYTHON), "-c", JUPYTERLAB, *always, *own], {**for_work(settings), **variables}, PROJECT
+
+
+def this_scheduler(settings: Settings, name: str) -> Server:
+    # What does not fit into memory goes to the disk.
+    own = {"DASK_DASHBOARD": DASHBOARD, "DASK_TEMPORARY_DIRECTORY": str(RUN / "dask")}
+    words = [name.removeprefix("this_"), str(settings.workers), str(memory(settings, name))]
+    return [str(PYTHON), "-m", "dsproj.kernel.cluster_server", *words], for_work(settings) | own, PROJECT
 
 
 def of_user(settings: Settings, name: str) -> Server:
@@ -118,8 +127,9 @@ def wait_for(store: str, wrong: Callable[[], str | None]) -> None:
         time.sleep(0.1)
 
 
-ALL = this_postgres, this_redis, this_mongo, this_worker, this_monitor, this_jupyter
+ALL = this_postgres, this_redis, this_mongo, this_worker, this_monitor, this_jupyter, this_scheduler
 SERVICES: dict[str, Callable[[Settings, str], Server]] = {server.__name__: server for server in ALL}
+SERVICES["this_dask"] = this_scheduler
 
 
 def main(name: str) -> None:
@@ -127,7 +137,7 @@ def main(name: str) -> None:
     processes.end([process for process, owner in processes.leftovers().items() if owner == name], patience=3)
     settings, service = Settings(), service_of(name)
     command, variables, folder = SERVICES.get(service, of_user)(settings, name)
-    if service != "this_redis" and sys.platform == "linux":  # that has its own, and dies of any other
+    if service not in ("this_redis", "this_dask") and sys.platform == "linux":  # those have their own
         # For each of its processes, such as jobs and kernels. What would go beyond it is refused: a MemoryError, and nobody
         # is killed. Control groups, which would hold all of a service, are root's to give.
         resource.setrlimit(resource.RLIMIT_DATA, data_limit(settings, service))

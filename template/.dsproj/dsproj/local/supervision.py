@@ -16,18 +16,18 @@ from supervisor.xmlrpc import SupervisorTransport
 from dsproj.errors import Problem
 from dsproj.files import replace_text
 from dsproj.host import services
-from dsproj.host.engine import STORES
+from dsproj.host.engine import OF_DASK, STORES
 from dsproj.host.places import MARKER, PYTHON, RUN, marker
 from dsproj.host.variables import inherited
 from dsproj.report import Report
-from dsproj.settings import PROJECT
+from dsproj.settings import PROJECT, Settings
 
 SOCKET = "supervisor.sock"
 GUARD = "guard"  # no service: see guard.py
 CONFIGURATION = RUN / "supervisord.conf"
 REFUSALS = (http.client.HTTPException, xmlrpc.client.Error)
 
-# A service of the user's own, after those of local/supervisord.conf.
+# A service of Dask or of the user's own, after those of local/supervisord.conf.
 PROGRAM = """
 [program:{name}]
 command = ../venv/bin/python -m dsproj.local.service %(program_name)s
@@ -72,7 +72,8 @@ def processes() -> dict[str, dict[str, Any]]:
 
 def configure() -> bool:
     """Write what supervisord reads: local/supervisord.conf, and the services of the user's own. Was it another before?"""
-    programs = [PROGRAM.format(name=name) for name in services.known()]
+    dask = OF_DASK if Settings().cluster else ()
+    programs = [PROGRAM.format(name=name) for name in [*dask, *services.known()]]
     text = "".join([(PROJECT / "local" / "supervisord.conf").read_text(encoding="utf-8"), *programs])
     if CONFIGURATION.exists() and CONFIGURATION.read_text(encoding="utf-8") == text:
         return False
