@@ -311,3 +311,22 @@ def test_json_files_become_one_table(tmp_path):
     files = {"b.json": '[{"A b": 1, "n": {"x": 1}}]', "a.jsonl": '{"a-b": 2.5}\n{"z": "y"}\n'}
     sql, text = text_of(archive_of(tmp_path, files))
     assert text == '"2.5",,\n,"y",\n"1",,"{""x"": 1}"\n', sql
+
+
+def test_files_of_databases_and_studies_become_one_table(tmp_path):
+    import pandas as pd
+    import pyreadstat
+
+    for name, rows in {"a": [(1, "x")], "b": [(2, "y"), (None, "z")]}.items():
+        with sqlite3.connect(tmp_path / name) as con:
+            con.execute("CREATE TABLE t (n integer, word text)")
+            con.executemany("INSERT INTO t VALUES (?, ?)", rows)
+        con.close()
+        frame = pd.DataFrame({"n": [rows[0][0] + 0.5], "word": [rows[0][1]]})
+        pyreadstat.write_dta(frame, str(tmp_path / f"{name}.dta"))
+    files = {f"{name}.db": (tmp_path / name).read_bytes() for name in "ab"}
+    sql, text = text_of(archive_of(tmp_path, files), filename=True)
+    assert text == '1,"x","a.db"\n2,"y","b.db"\n,"z","b.db"\n' and "n        integer" in sql, (sql, text)
+    files = {f"{name}.dta": (tmp_path / f"{name}.dta").read_bytes() for name in "ab"}
+    sql, text = text_of(archive_of(tmp_path, files))
+    assert text == '1.5,"x"\n2.5,"y"\n' and "n    double precision" in sql, (sql, text)

@@ -28,6 +28,7 @@ TYPES = set(
 )
 MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 HIGH = re.compile(rb"[\x80-\xff]")
+CONTROL = re.compile(rb"[\x01-\x08\x0e-\x19\x1b-\x1f]")  # in no text, but for a stray one
 EITHER = rewriting.EITHER.decode()
 SAY_IT = "say what it is: make dataset SOURCE=… ENCODING=NAME"
 
@@ -91,13 +92,16 @@ def encoding_by_start(start: bytes) -> str:
 
 def other_encoding(path: Path, line: int) -> str:
     """What a file is that is not UTF-8: Windows-1252 (the larger Latin-1), or damaged UTF-8."""
-    right = wrong = 0
+    right = wrong = controls = 0
     with unpacked(path) as file:
         while block := file.read(BLOCK):
             rest, count = MULTIBYTE.subn(b"", block)
             right, wrong = right + count, wrong + len(HIGH.findall(rest))
+            controls += len(CONTROL.findall(rest))
     if right > wrong:
         raise Problem(f"line {line} is not UTF-8, though the rest of the file is: mend it, or {SAY_IT}")
+    if controls * 5 > wrong:
+        raise Problem(f"line {line} is not UTF-8, and the file has control characters as no text has: {SAY_IT}")
     try:
         check_encoding(path, "cp1252")
     except Problem:
@@ -255,6 +259,7 @@ def lines_above(text: str) -> tuple[int, str]:
     alike = [values > 0 and line.count(delimiter) == values for line in lines[:count]]
     below = split("\n".join(lines[count:]), delimiter, *find_quote(text, delimiter))
     is_note = lines[count - 1].startswith("# ") or are_directives(lines[:count], delimiter)
+    is_note = is_note or any(not cell.strip() for cell in lines[count - 1].split(delimiter)[1:])
     if not alike[-1] or is_note and names_numbers(below):
         return count, DELIMITERS
     return 0 if all(alike) else count - 1, DELIMITERS

@@ -9,7 +9,8 @@ from dsproj.kernel.schema.column_types import shown
 from dsproj.kernel.schema.kinds import MISSING
 
 Rows = list[list[str]]
-MOST_TITLES = 20  # lines above a table that are looked for
+MOST_TITLES = 300  # lines above a table that are looked for
+MANY = 20  # of such lines: the table has to have numbers then
 
 
 def is_number(text: str) -> bool:
@@ -22,6 +23,14 @@ def is_year(text: str) -> bool:
 
 def is_missing(text: str) -> bool:
     return text.strip().lower() in ("", *MISSING)
+
+
+def is_date(text: str) -> bool:
+    return re.match(r"\s*(\d{4}([-/.])\d\d?\2\d\d?|\d\d?([-/.])\d\d?\3\d{4})([ T]|\s*\Z)", text) is not None
+
+
+def is_truth(text: str) -> bool:
+    return text.strip().lower() in ("true", "false")
 
 
 def is_title(rows: Rows) -> bool:
@@ -40,12 +49,21 @@ def has_header(rows: Rows) -> bool:
         return are_labels(first, numbers, rest)
     columns = list(zip(*rest, strict=True))
     of_numbers = [index for index, column in enumerate(columns) if share(is_number, column) > 0.5]
-    if any(not is_missing(first[index]) for index in of_numbers):
+    if any(not is_missing(first[index]) for index in of_numbers) or is_above_values(first, columns):
         return True
     named = [cell for cell in first if not is_missing(cell)]
     if not named or len(set(named)) < len(named) - 2:
         return False
     return are_new(first, columns)
+
+
+def is_above_values(first: Iterable[str], columns: Iterable[tuple[str, ...]]) -> bool:
+    """Is some cell a word, and the others of its column nearly all dates, or all truth values?"""
+    for cell, column in zip(first, columns, strict=True):
+        kinds = [] if is_missing(cell) else [holds for holds in (is_date, is_truth) if share(holds, column) > 0.9]
+        if any(not holds(cell) for holds in kinds):
+            return True
+    return False
 
 
 def are_new(first: Iterable[str], columns: list[tuple[str, ...]]) -> bool:
@@ -90,17 +108,22 @@ def goes_up(labels: list[str]) -> bool:
 
 
 def shape(text: str) -> str:
-    """AK-17 -> A-9: how a value is made up."""
-    return re.sub(r"([A9])\1+", r"\1", re.sub(r"[A-Za-z]", "A", re.sub(r"\d", "9", text)))
+    """AK-17 -> A-9, col1 -> a9: how a value is made up."""
+    return re.sub(r"([Aa9])\1+", r"\1", re.sub(r"[a-z]", "a", re.sub(r"[A-Z]", "A", re.sub(r"\d", "9", text))))
+
+
+def is_made_alike(text: str, values: list[str]) -> bool:
+    """Is a text with digits made up as nearly all of these values, small letters or large, but no col1 above A1, B2?"""
+    made_up, others = shape(text), list(map(shape, values))
+    alike = sum(other.upper() == made_up.upper() for other in others)
+    in_another_case = made_up not in others and len(set(others)) == 1
+    return "9" in made_up and len(made_up) > 1 and alike > 0.9 * len(others) > 0 and not in_another_case
 
 
 def is_like_the_others(first: Iterable[str], columns: Iterable[Iterable[str]]) -> bool:
     """Is some cell made up of letters and digits just as those below it are, such as AK-1 above AK-2?"""
-    for cell, column in zip(first, columns, strict=True):
-        made_up, others = shape(cell), [shape(value) for value in column if not is_missing(value)]
-        if "9" in made_up and len(made_up) > 1 and others.count(made_up) > 0.9 * len(others) > 0:
-            return True
-    return False
+    pairs = zip(first, columns, strict=True)
+    return any(is_made_alike(cell, [value for value in column if not is_missing(value)]) for cell, column in pairs)
 
 
 def has_second_line(rows: Rows) -> bool:
@@ -173,6 +196,8 @@ def what_follows(rows: Rows, above: int) -> str:
     prose = has_sentences(rows)
     widths = Counter(map(len, rows)).most_common(2)
     width, number = widths[0]
+    if above > MANY and max(numbers_by_column(rows[1:], width)) < 0.9:
+        return ""
     if above == 1 and width > 1 and number > 0.9 * len(rows):
         return f"{width}: is it a title above the table? Remove it"
     if above > 1 and width > 1 and number > 0.9 * len(rows) > 1 and not prose:
@@ -184,6 +209,6 @@ def what_follows(rows: Rows, above: int) -> str:
 
 
 def has_sentences(rows: Rows) -> bool:
-    """Do most commas have a blank behind them?"""
-    cells = [cell for row in rows for cell in row[1:]]
+    """Do most commas have a blank behind them, those before numbers aside?"""
+    cells = [cell for row in rows for cell in row[1:] if not is_number(cell)]
     return sum(cell.startswith(" ") for cell in cells) * 2 > len(cells)

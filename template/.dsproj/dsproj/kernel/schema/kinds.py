@@ -79,11 +79,14 @@ def kinds_query(table: str) -> str:
 WITH counted AS (
     SELECT name, raw, count(*) AS n FROM {table} UNPIVOT INCLUDE NULLS (raw FOR name IN (COLUMNS(*))) GROUP BY ALL
 ),
-patterned AS (
-    SELECT name, raw, n, CASE WHEN regexp_matches(raw, E'^[ \\t]|[ \\t]$') THEN trim(raw, E' \\t') ELSE raw END AS v,
-        CASE WHEN raw IS NULL THEN 'empty' WHEN raw = '' THEN 'quoted empty' WHEN v = '' THEN 'blank'
-        WHEN lower(v) IN ({words}) THEN 'word' WHEN {NO_PATTERN} THEN 'other'{patterns} ELSE 'other' END AS pattern
+bare AS (  -- on its own: the many uses of v would each be planned with all that it is made of
+    SELECT name, raw, n, CASE WHEN regexp_matches(raw, E'^[ \\t]|[ \\t]$') THEN trim(raw, E' \\t') ELSE raw END AS v
     FROM counted
+),
+patterned AS (
+    SELECT name, raw, n, v, CASE WHEN raw IS NULL THEN 'empty' WHEN raw = '' THEN 'quoted empty' WHEN v = '' THEN 'blank'
+        WHEN lower(v) IN ({words}) THEN 'word' WHEN {NO_PATTERN} THEN 'other'{patterns} ELSE 'other' END AS pattern
+    FROM bare
 ),
 kinds AS (
     SELECT name, raw, n, v, CASE
