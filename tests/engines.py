@@ -28,6 +28,8 @@ class Machine:
         self.folder.mkdir(parents=True, exist_ok=True)
         options = ["--data-root", self.folder / "data", "--exec-root", self.folder / "exec", "--host", self.socket]
         options += ["--pidfile", self.folder / "pid", f"--insecure-registry={self.registry}"]
+        # All containers of an engine are one group when the processor is shared out: each machine has its own.
+        options.append(f"--cgroup-parent=/{self.name}")
         # `ip netns exec` would mount a /sys without control groups.
         script = 'hostname "$0" && exec dockerd "$@"'
         words = [*self.inside(), "unshare", "--uts", "sh", "-c", script, self.name, *map(str, options)]

@@ -214,7 +214,12 @@ class Cluster:
         data = {"project_slug": self.slug, "stack": "docker", "dataset": "none", "jupyter_stack": "minimal"}
         data |= {"cluster": True, "ci": "none"}
         done = self.hub.run(
-            sys.executable, "-m", *words, *(f"--data={key}={value}" for key, value in data.items()), env=IDENTITY
+            sys.executable,
+            "-m",
+            *words,
+            *(f"--data={key}={value}" for key, value in data.items()),
+            env=IDENTITY,
+            timeout=2400,
         )
         assert done.returncode == 0, done.printed
 
