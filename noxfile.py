@@ -101,6 +101,7 @@ def drill(session):
         ("registry", "1"),
         ("cluster", "1"),
         ("dask", "1"),
+        ("remote", "1"),
         ("siege", "30"),
     ]:
         environment = {"DSPROJ_DRILL": times, "DSPROJ_CORPUS": "all"}

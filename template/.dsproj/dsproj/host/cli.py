@@ -24,10 +24,11 @@ DATABASE = ("this_postgres",)  # what nearly all that a person runs there speaks
 STORES = (*DATABASE, "this_redis")
 
 
-def _engine(*needed: str, made: bool = False) -> Any:
+def _engine(*needed: str, made: bool = False, destroys: bool = False) -> Any:
     """The engine that ENGINE names, usable here, the needed services running; `made`: .env is made where there is none."""
-    from dsproj.host import engine, first_env
+    from dsproj.host import away, engine, first_env
 
+    away.refuse(destroys)
     if made:
         first_env.make()
     chosen = engine.chosen()
@@ -45,20 +46,36 @@ def _host(module: str) -> Any:
 
 
 def _up(report: Screen, given: Given) -> None:
+    _host("away").refuse()
     _, not_loaded = _host("up").up(report)
     _links()
     if not_loaded:
         raise not_loaded
 
 
+def _remote(report: Screen, given: Given) -> None:
+    _host("remote").go(report, given.get("HOST", "").strip(), given.get("DIR", "").strip())
+
+
+def _remote_down(report: Screen, given: Given) -> None:
+    _host("remote").back(report)
+    _up(report, given)
+
+
 def _url(report: Screen, given: Given) -> None:
+    if _host("away").read().get("phase") == "away":
+        return _print(_host("remote").here())
     if not _host("engine").chosen().is_inside():  # a terminal of JupyterLab: it runs
         _engine(WORK)
     _links()
 
 
 def _links() -> None:
-    for what, address in _host("links").links():
+    _print(_host("links").links())
+
+
+def _print(links: list[tuple[str, str]]) -> None:
+    for what, address in links:
         print(f"{what:<11} {address}")
 
 
@@ -174,7 +191,7 @@ def _upgrade(report: Screen, given: Given) -> None:
 
 def _destroy(report: Screen, given: Given) -> None:
     force, built = (given.get(name, "") not in NO for name in ("FORCE", "IMAGES"))
-    _host("destroy").destroy(_engine(), report, force, built)
+    _host("destroy").destroy(_engine(destroys=True), report, force, built)
 
 
 def _help(report: Screen, given: Given) -> None:
@@ -217,6 +234,8 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
         "lint the code; look for keys, and for packages beside the lock",
         _inside("python", "-m", "dsproj.kernel.check", needed=()),
     ),
+    "remote": ("to a larger machine, by ssh, and used from here: HOST=user@machine [DIR=…]", _remote),
+    "remote-down": ("back from there, with all data, files and commits", _remote_down),
     "publish": ("the commit as images, pushed: TO=ghcr.io/<name>, or what image_namespace says", _publish),
     "backup": (
         "all data of the stores into one file in backups/",
@@ -230,7 +249,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
 # The headings of the list, each above its first command.
 HEADINGS = {"up": "Start and stop", "dataset": "Data", "notebook": "Notebooks", "scale": "Jobs", "add": "Packages"}
 HEADINGS |= {"ps": "Look inside", "test": "Test", "publish": "Share", "backup": "Keep safe, renew, remove"}
-HEADINGS |= {"cluster": "Other machines"}
+HEADINGS |= {"remote": "A larger machine", "cluster": "Other machines"}
 
 
 def _commands() -> dict[str, tuple[str, Callable[[Screen, Given], None]]]:
