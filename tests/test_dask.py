@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 from conftest import PREFIX, command, wait_for
-from stacks import BOTH, SERVICES, DockerStack
+from stacks import BOTH, RUN_AND_SAVE, SERVICES, DockerStack
 
 LIMIT = 350 << 20  # bytes that a worker may have
 
@@ -204,6 +204,13 @@ def test_as_many_workers_as_of_the_queue(project):
     count = "from lib.cluster import connect_to_cluster\nc = connect_to_cluster(); c.wait_for_workers(2, timeout=60); print(len(c.run(int)))"
     assert project.python(count).split() == ["2"]
     project.make("scale", "N=1")
+
+
+def test_the_notebook_runs_twice(project):
+    (name,) = (f"ipynb/{path.name}" for path in (project.path / "ipynb").glob("*-Scale_Out.ipynb"))
+    for _ in range(2):
+        project.python(RUN_AND_SAVE, project.inner_port, project.env["JUPYTER_TOKEN"], name)
+    assert project.sql("SELECT to_regclass('dsproj_signals') IS NULL") == "t"
 
 
 def test_nothing_of_it_is_in_a_project_without(render):
