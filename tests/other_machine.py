@@ -101,7 +101,8 @@ class OtherMachine:
             f"Host large\n  HostName {self.address}\n  User {self.user}\n  Port {self.port}\n"
             f"Host *\n  IdentityFile {folder}/id\n  IdentitiesOnly yes\n  UserKnownHostsFile {folder}/known_hosts\n"
         )
-        os.makedirs("/run/sshd", exist_ok=True)
+        if not os.getuid():  # Debian makes it when it starts the service
+            os.makedirs("/run/sshd", exist_ok=True)
         self.start()
 
     def _network(self):
