@@ -10,8 +10,10 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from conftest import PREFIX, ROOT, checked, command, wait_for
@@ -169,10 +171,12 @@ def two_machines(base, kind=Here, there=There, **other):
         here.remove()
 
 
-def test_what_is_missing_there_is_named(render, tmp_path):
+def test_what_is_missing_there_is_named(render, tmp_path, monkeypatch):
     here = Here(render(), "x")
     here.git("init", "-q")
     machine = here.other = OtherMachine(tmp_path / "machine", has="sh env", python=False)
+    sockets = Path(tempfile.mkdtemp(prefix="s"))  # as short as a socket's path has to be
+    monkeypatch.setenv("TMPDIR", str(sockets))
     try:
         assert "HOST=user@machine" in here.refused("remote")
         assert "write it as user@machine" in here.refused("remote", "HOST=-oProxyCommand=false")
@@ -189,11 +193,13 @@ def test_what_is_missing_there_is_named(render, tmp_path):
         said = here.refused("remote", "HOST=large")
         assert "Host key verification failed" in said and "accept it" in said
         assert "ssh does not reach nowhere.invalid" in here.refused("remote", "HOST=nowhere.invalid")
+        assert not list(sockets.iterdir())
         here.refused("remote-down", "ENGINE=none")  # so that nothing starts here
         assert here.note["phase"] == "back" and "nothing to bring back" in here.refused("remote-down")
         assert [path.name for path in machine.home.rglob("*") if path.is_file()] == ["thesis.txt"]
     finally:
         machine.remove()
+        shutil.rmtree(sockets)
 
 
 @pytest.fixture

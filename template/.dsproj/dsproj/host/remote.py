@@ -237,7 +237,9 @@ def go(report: Report, host: str, folder: str) -> None:
             to, usual = host or note["host"], f"~/{slug()}"
             place = folder or (note.get("folder", usual) if to == note.get("host") else usual)
             identity = note.get("id") or secrets.token_hex(8)
-            Trip(report, {"host": to})  # Problem where that is no machine's name
+            Machine(to)  # Problem where that is no machine's name
+            if note.get("host", to) != to:
+                Machine(note["host"], note.get("socket", "")).close()
             note = {"id": identity, "host": to, "folder": place, "phase": "going", **_same(note, to)}
             away.write(note)
         trip = Trip(report, note)

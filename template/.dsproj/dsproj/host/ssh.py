@@ -71,6 +71,7 @@ class Machine:
             command = self.words("-N", "-f", "-T", *options)
             if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said).returncode:
                 said.seek(0)
+                self.close()
                 raise self.trouble(said.read().decode(errors="replace").splitlines())
 
     def trouble(self, said: list[str]) -> Problem:
