@@ -1,9 +1,8 @@
 """What runs after each push of a generated project: valid for the forge, and its commands succeed in a clean clone."""
 
-import hashlib
 import os
-import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -76,33 +75,21 @@ def test_its_commands_succeed_in_a_clean_clone(template, tmp_path, adult):
         clone.remove()
 
 
-def figures(project):
-    """{page: the pictures of its notebook} in the order in which they stand there, as checksums."""
-    found = {}
-    for path in sorted((project.path / "reports/journal").glob("2*.html")):
-        images = re.findall(r'src="data:image/png;base64,\s*([^"]+)"', path.read_text(encoding="utf-8"))
-        found[path.stem] = [hashlib.sha256("".join(each.split()).encode()).hexdigest()[:12] for each in images]
-    return found
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("kind", BOTH)
 def test_a_second_person_gets_the_same_figures(made, tmp_path, kind, adult):
-    """But for those of what is measured: seconds and megabytes."""
-    source = adult or ROOT / "hooks/samples/adult.data"
-    first = made(kind, name=f"person-{kind.kind}", dataset_source=source)
+    """All results of all notebooks, but for those that tell seconds and megabytes: `make report` itself compares them."""
+    first = made(kind, name=f"person-{kind.kind}", dataset_source=adult or ROOT / "hooks/samples/adult.data")
     first.make("report")
-    seen = figures(first)
     first.make("destroy", "FORCE=1")  # the second one has the same name, and an engine of its own
     clone = kind(tmp_path / "clone", first.slug)
     checked("git", "clone", "--quiet", first.path, clone.path)
-    (clone.path / "data/adult.data").write_bytes((first.path / "data/adult.data").read_bytes())
+    shutil.copy(first.path / "data/adult.data", clone.path / "data")
+    shutil.copytree(first.path / "reports", clone.path / "reports")
     try:
         clone.make("up", f"ENGINE={kind.kind}")
-        clone.make("report", f"ENGINE={kind.kind}")
-        again = figures(clone)
+        said = clone.make("report", f"ENGINE={kind.kind}")
     finally:
         clone.remove()
-    assert seen.keys() == again.keys() and sum(map(len, seen.values())) >= 6, seen
-    differ = [name for name in seen if seen[name] != again[name]]
-    assert differ == [name for name in differ if "Which_size" in name or "Share_State" in name], differ
+    assert said.count("as before") == len(list((clone.path / "ipynb").glob("*.ipynb"))) >= 8, said
+    assert "changed" not in said

@@ -258,11 +258,15 @@ def lines_above(text: str) -> tuple[int, str]:
     values = lines[count].count(delimiter)
     alike = [values > 0 and line.count(delimiter) == values for line in lines[:count]]
     below = split("\n".join(lines[count:]), delimiter, *find_quote(text, delimiter))
-    is_note = lines[count - 1].startswith("# ") or are_directives(lines[:count], delimiter)
-    is_note = is_note or any(not cell.strip() for cell in lines[count - 1].split(delimiter)[1:])
-    if not alike[-1] or is_note and names_numbers(below):
+    if not alike[-1] or is_note(lines[:count], delimiter) and names_numbers(below):
         return count, DELIMITERS
     return 0 if all(alike) else count - 1, DELIMITERS
+
+
+def is_note(lines: list[str], delimiter: str) -> bool:
+    """Is the last of some lines that begin with # beside the table, rather than its header?"""
+    unnamed = any(not cell.strip() for cell in lines[-1].split(delimiter)[1:])
+    return lines[-1].startswith("# ") or unnamed or are_directives(lines, delimiter)
 
 
 def are_directives(lines: list[str], delimiter: str) -> bool:
