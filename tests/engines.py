@@ -76,6 +76,8 @@ class Machine:
                 command("umount", "--lazy", place)
         command("ip", "link", "delete", self.link)
         command("ip", "netns", "delete", self.name)
+        for group in {*Path("/sys/fs/cgroup").glob(self.name), *Path("/sys/fs/cgroup").glob(f"*/{self.name}")}:
+            command("find", group, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";")
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
