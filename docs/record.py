@@ -52,14 +52,14 @@ type_() {
 """
 
 
-def shortened(lines: list[str]) -> str:
-    """A recording with shorter waits, and with the project's keys cut after some letters."""
+def shortened(lines: list[str], home: str) -> str:
+    """A recording with shorter waits, with ~ for the home folder, and with the project's keys cut after some letters."""
     header, *events = map(json.loads, lines)
     kept, before, now = [header], 0.0, 0.0
     for at, kind, text in events:
         wait = min(at - before, LONGEST) * (SPINNING if re.search("[\u2801-\u28ff]", text) else 1)
         before, now = at, now + wait
-        kept.append([now, kind, re.sub(r"\b([0-9a-f]{8})[0-9a-f]{8,}\b", r"\1…", text)])
+        kept.append([now, kind, re.sub(r"\b([0-9a-f]{8})[0-9a-f]{8,}\b", r"\1…", text.replace(home, "~"))])
     return "".join(f"{json.dumps(each)}\n" for each in kept)
 
 
@@ -72,9 +72,22 @@ def record(name: str, size: str, commands: list[str], folder: Path, environment:
         keyboard, _ = os.pipe()  # at which nobody types
         words = [PROGRAM, "record", str(cast), "-g", size, "-c", f"bash {session}"]
         subprocess.run(words, cwd=folder, env=environment, check=True, stdin=keyboard, stdout=subprocess.DEVNULL)
-        cast.write_text(shortened(cast.read_text(encoding="utf-8").splitlines()), encoding="utf-8")
-        words = ["render", str(cast), str(PICTURES / f"{name}.svg"), "-t", "window_frame", "-D", str(PAUSE)]
+        lines = cast.read_text(encoding="utf-8").splitlines()
+        cast.write_text(shortened(lines, environment["HOME"]), encoding="utf-8")
+        picture = PICTURES / f"{name}.svg"
+        words = ["render", str(cast), str(picture), "-t", "window_frame", "-D", str(PAUSE)]
         subprocess.run([PROGRAM, *words], check=True)
+        picture.write_text(readable(picture.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def readable(svg: str) -> str:
+    """Bright colours as the plain ones are: the theme has dark greys for them, as on a terminal of light background."""
+    colours = dict(re.findall(r"\.color(\d+) \{fill: (#\w+)\}", svg))
+
+    def plain(found: re.Match[str]) -> str:
+        return f".color{found[1]} {{fill: {colours[str(int(found[1]) - 8)]}}}"
+
+    return re.sub(r"\.color(9|1[0-4]) \{fill: #\w+\}", plain, svg)
 
 
 def main() -> None:
