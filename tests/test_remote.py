@@ -180,6 +180,9 @@ def test_what_is_missing_there_is_named(render, tmp_path, monkeypatch):
     try:
         assert "HOST=user@machine" in here.refused("remote")
         assert "write it as user@machine" in here.refused("remote", "HOST=-oProxyCommand=false")
+        (here.path / ".env").write_text("COMPOSE_FILE=docker-compose.yml:docker/cluster/hub.yml\n")
+        assert "To finish: make cluster-down" in here.refused("remote", "HOST=large")
+        (here.path / ".env").unlink()
         assert "no python3 on large" in here.refused("remote", "HOST=large")
         (machine.programs / "python3").symlink_to(sys.executable)
         assert "no git on large" in here.refused("remote", "HOST=large")

@@ -238,6 +238,10 @@ def go(report: Report, host: str, folder: str) -> None:
             place = folder or (note.get("folder", usual) if to == note.get("host") else usual)
             identity = note.get("id") or secrets.token_hex(8)
             Machine(to)  # Problem where that is no machine's name
+            if "docker/cluster" in Settings().get("COMPOSE_FILE", ""):
+                raise Problem(
+                    "Workers on other machines look for the project here", "make cluster-down, then the same command"
+                )
             if note.get("host", to) != to:
                 Machine(note["host"], note.get("socket", "")).close()
             note = {"id": identity, "host": to, "folder": place, "phase": "going", **_same(note, to)}

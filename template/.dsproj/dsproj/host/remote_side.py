@@ -20,6 +20,7 @@ from dsproj.settings import PROJECT, change, read
 
 # What .env says of the machine and not of the project.
 OF_MACHINE = r"ENGINE|\w+_PORT|PGPORT|NB_UID|NB_GID|WORKERS|\w+_MEMORY"
+OF_CLUSTER = dict.fromkeys(("COMPOSE_FILE", "CLUSTER_ADDRESS"))  # of a hub, whose networks the other machine has not
 
 
 def look(report: Report, engine: Engine) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def _settings(text: str) -> None:
     kept = {name: value for name, value in known.items() if re.fullmatch(OF_MACHINE, name)}
     partial = path.with_name(".env.part")
     replace_text(partial, text, mode=0o600)
-    change(kept, partial)
+    change({**OF_CLUSTER, **kept}, partial)
     os.replace(partial, path)
 
 
