@@ -224,12 +224,7 @@ def go(report: Report, host: str, folder: str) -> None:
     with away.alone(waits=False):
         note = away.read()
         phase = note.get("phase", "back")
-        if phase in ("arriving", "visiting", "left"):
-            raise Problem("This is the copy on the other machine; make remote is for the one that it comes from.")
-        if not (host or note.get("host")):
-            raise Problem("Which machine?", "make remote HOST=user@machine")
-        if phase in ("away", "returning", "home") and host not in ("", note["host"]):
-            raise Problem(f"The project is on {note['host']}, in {note['folder']}, already", "make remote-down")
+        _refuse(note, phase, host)
         if phase == "home":
             _finish(Trip(report, note))
             phase = "back"
@@ -238,10 +233,6 @@ def go(report: Report, host: str, folder: str) -> None:
             place = folder or (note.get("folder", usual) if to == note.get("host") else usual)
             identity = note.get("id") or secrets.token_hex(8)
             Machine(to)  # Problem where that is no machine's name
-            if "docker/cluster" in Settings().get("COMPOSE_FILE", ""):
-                raise Problem(
-                    "Workers on other machines look for the project here", "make cluster-down, then the same command"
-                )
             if note.get("host", to) != to:
                 Machine(note["host"], note.get("socket", "")).close()
             note = {"id": identity, "host": to, "folder": place, "phase": "going", **_same(note, to)}
@@ -258,6 +249,18 @@ def go(report: Report, host: str, folder: str) -> None:
     for what, address in here():
         print(f"{what:<11} {address}")
     print("To bring all of it back: make remote-down")
+
+
+def _refuse(note: away.Note, phase: str, host: str) -> None:
+    """Problem where the project cannot go, or not to there."""
+    if phase in ("arriving", "visiting", "left"):
+        raise Problem("This is the copy on the other machine; make remote is for the one that it comes from.")
+    if not (host or note.get("host")):
+        raise Problem("Which machine?", "make remote HOST=user@machine")
+    if phase in ("away", "returning", "home") and host not in ("", note["host"]):
+        raise Problem(f"The project is on {note['host']}, in {note['folder']}, already", "make remote-down")
+    if phase in ("back", "going") and "docker/cluster" in Settings().get("COMPOSE_FILE", ""):
+        raise Problem("Workers on other machines look for the project here", "make cluster-down, then the same command")
 
 
 def _same(note: away.Note, host: str) -> away.Note:
