@@ -34,7 +34,7 @@ def unpack(site_packages, target):
 # Files that are refused, and why.
 REFUSED = {
     # Notes above the table.
-    "unemp.csv": "line 1 has 1 value, the others have",
+    "unemp.csv": "lines 1 to 6 have 1 value, the others have 4",
     "scotland_population.csv": "line 16 has 1 value, line 17 has 1, line 18 has 14",
     "poisson_resid.csv": "20,190 columns",
     # Their first line has counts and names of classes, fewer than there are columns.

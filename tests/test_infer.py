@@ -499,6 +499,16 @@ def test_names_are_identifiers_and_distinct(titles):
             "\n".join([",".join(f"c{number}" for number in range(1200)), ",".join(["1.5"] * 1200)]).encode(),
             "write_frame",
         ),
+        (
+            "\n".join(
+                [
+                    ",".join(f"c{number}" for number in range(400)),
+                    ",".join(["x"] * 400),
+                    ",".join(["twenty letters of it."] * 400),
+                ]
+            ).encode(),
+            "400 columns: a row of 8,800 bytes does not fit",
+        ),
         (b"My title\n" + b"a,b,c\n1,2,3\n4,5,6\n7,8,9\n" * 5, "a title above the table"),
         (
             b"Freezium\nPotassium\nPoint\nX,T freeze\n20.0,262.1\n25.0,257.6\n30.0,252.3\n",

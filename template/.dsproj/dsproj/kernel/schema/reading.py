@@ -24,6 +24,8 @@ MOST_COLUMNS = 1600  # of a PostgreSQL table
 IN_MEMORY = 32 << 20  # bytes of a file whose values are kept in memory while they are examined
 ROOM = 50_000_000  # bytes that a large file, unpacked, leaves free on the disk
 PAGE = 8100  # bytes of a row that a page of PostgreSQL holds
+SHORT = 24  # a value takes as many bytes of its row at most: a longer text is packed or kept elsewhere
+LEFT = "CASE WHEN {n} >= 32 THEN 10 WHEN {n} >= 24 THEN 18 WHEN {n} > 0 THEN {n} + 1 END"
 SIZES = {"integer": 4, "bigint": 8, "double precision": 8, "date": 4, "timestamp": 8, "timestamptz": 8, "boolean": 1}
 IN_PIECES = (
     "In a notebook: pandas reads the file, and write_frame takes the columns that you need of it, "
@@ -84,7 +86,6 @@ def read(
             raise problem from None
     found.datestyle = column_types.settle_days(found.columns, days)
     found.trim = column_types.settle_blanks(found.columns, found.rows)
-    check_row_size(found)
     if dialect.encoding == "cp1252" and not encoding:
         likely, words = letters_of_another(path)
         if likely:
@@ -140,6 +141,8 @@ def examine(found: Reading, bad: str) -> None:
                 if found.rows == 0 and len(found.columns) == 1:
                     raise Problem("one line and no delimiter: is this a table?")
                 column_types.examine(connection, "raw", found.columns, bad)
+                if not found.odd.wrong.count:
+                    check_row_size(connection, found.columns)
         except duckdb.Error as error:
             raise Problem(mended(str(error), found)) from None
     name_bad_cells([*options_of_rows(found), str(found.path)], found.dialect, found.header, found.columns)
@@ -275,13 +278,17 @@ def options_of_numbers(columns: list[Column]) -> list[str]:
     return chosen
 
 
-def check_row_size(found: Reading) -> None:
-    """Raise a Problem where a row cannot fit in a page of PostgreSQL, whatever its texts are."""
-    size = sum(SIZES.get(column.type, 2) for column in found.columns if not column.nulls)
-    if size > PAGE:
-        raise Problem(
-            f"{len(found.columns):,} columns: a row of {size:,} bytes does not fit in PostgreSQL's 8 kB. {IN_PIECES}"
-        )
+def check_row_size(connection: Any, columns: list[Column]) -> None:
+    """Raise a Problem where a row cannot fit in a page of PostgreSQL."""
+    if len(columns) * SHORT <= PAGE:
+        return
+    size = sum(SIZES.get(column.type, 2) for column in columns if column.type != "text" and not column.nulls)
+    texts = [column for column in columns if column.type == "text" and not column.missing]
+    cases = ", ".join(LEFT.format(n=f"strlen(trim(c{column.number}, E' \\t'))") for column in texts)
+    (widest,) = connection.execute(f"SELECT max(list_sum([{cases}]::BIGINT[])) FROM raw").fetchone()
+    if (size := size + int(widest or 0)) > PAGE:
+        in_bytes = f"a row of {size:,} bytes does not fit in PostgreSQL's 8 kB"
+        raise Problem(f"{len(columns):,} columns: {in_bytes}. {IN_PIECES}")
 
 
 def numbers_of(columns: list[Column]) -> str:
