@@ -48,8 +48,7 @@ def has_header(rows: Rows) -> bool:
     if numbers:
         return are_labels(first, numbers, rest)
     columns = list(zip(*rest, strict=True))
-    of_numbers = [index for index, column in enumerate(columns) if share(is_number, column) > 0.5]
-    if any(not is_missing(first[index]) for index in of_numbers) or is_above_values(first, columns):
+    if is_above_values(first, columns):
         return True
     named = [cell for cell in first if not is_missing(cell)]
     if not named or len(set(named)) < len(named) - 2:
@@ -58,11 +57,11 @@ def has_header(rows: Rows) -> bool:
 
 
 def is_above_values(first: Iterable[str], columns: Iterable[tuple[str, ...]]) -> bool:
-    """Is some cell a word, and the others of its column nearly all dates, or all truth values?"""
+    """Is some cell a word, and the others of its column mostly numbers, or nearly all dates, or all truth values?"""
     for cell, column in zip(first, columns, strict=True):
-        kinds = [] if is_missing(cell) else [holds for holds in (is_date, is_truth) if share(holds, column) > 0.9]
-        if any(not holds(cell) for holds in kinds):
-            return True
+        for holds, least in ((is_number, 0.5), (is_date, 0.9), (is_truth, 0.9)):
+            if not is_missing(cell) and not holds(cell) and share(holds, column) > least:
+                return True
     return False
 
 
