@@ -380,7 +380,8 @@ def test_a_companys_network_reaches_kernels_jobs_and_downloads(project, company)
         "assert fetch(sys.argv[1]) == wait(enqueue_each(fetch, sys.argv[1:2]))[0]",
         link,
     )
-    assert "Saved" in project.run("python", "-m", "pip", "download", "--no-deps", "--dest", "/tmp/corp", "corp-only")
+    fetch = 'cd "$(mktemp -d)" && python -m pip download --no-deps corp-only && rm -r "$PWD"'
+    assert "Saved" in project.run("sh", "-c", fetch)
     assert "corp_crops: 2 rows" in project.make("dataset", f"SOURCE={link}", "TABLE=corp_crops")
     if "DSPROJ_DRILL" in os.environ:  # the image's build, or the environment
         project.make("add", "PKG=corp-only")
@@ -425,7 +426,7 @@ def test_make_targets(project):
     listed = project.make()
     targets = """
         help up down url dataset seed psql notebook run report scale service add lock ps stats logs shell exec test check
-        publish backup restore update upgrade-postgres destroy
+        remote remote-down publish backup restore update upgrade-postgres destroy
     """
     assert re.findall(r"^  make ([\w-]+)", listed, re.M) == targets.split()
     assert "\nStart and stop\n  make up " in listed and len(listed.splitlines()) <= 40, "one screen, in groups"
