@@ -280,6 +280,7 @@ def test_a_failed_job_is_requeued_from_the_dashboard(walk):
     wait_for(lambda: walk.project.python(done, job).strip() == "4", what="the job's second try")
 
 
+@pytest.mark.local_shows_it
 @pytest.mark.skipif("DSPROJ_PICTURES" not in os.environ, reason="only for nox -s pictures")
 @network_changes_allowed
 def test_the_tutorial_is_pictured(walk):

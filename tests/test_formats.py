@@ -90,9 +90,9 @@ def test_an_edit_of_the_sql_is_taken_and_a_bad_row_named(project):
         project.make("seed", "FORCE=1")
 
 
-# On Docker the same program reads them, in another container: one of each family of readers shows that.
+# test_tables.py reads all of them with each push; one of each family of readers shows the way to a table.
 FAMILIES = {"crops.parquet", "lines.jsonl", "book.xlsx", "shop.sqlite", "fixed.txt"}
-EACH = [each if each in FAMILIES else pytest.param(each, marks=pytest.mark.local_shows_it) for each in formats.FORMATS]
+EACH = [each if each in FAMILIES else pytest.param(each, marks=pytest.mark.long) for each in formats.FORMATS]
 
 
 @pytest.mark.parametrize("name", EACH)
@@ -140,6 +140,7 @@ def test_a_part_that_is_not_there_or_has_to_be_named(project, tmp_path, name, pa
     assert state_of(project) == before
 
 
+@pytest.mark.local_shows_it
 def test_several_files_become_one_table_or_one_each(project, tmp_path):
     folder = tmp_path / "sales"
     folder.mkdir()

@@ -530,7 +530,7 @@ ODD_CSV = 'Id;Crop Name;When;Yield\n1;"Wheat; winter";2026-01-31;3.5\n2;"Rye ""o
     [
         {"dataset": "breast_cancer", "mongo": True, "jupyter_stack": "r"},
         {"dataset": "csv"},
-        {"dataset": "none", "jupyter_stack": "minimal"},
+        pytest.param({"dataset": "none", "jupyter_stack": "minimal"}, marks=pytest.mark.long),
     ],
     ids=lambda answers: answers["dataset"],
 )
