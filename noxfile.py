@@ -143,5 +143,10 @@ def pictures(session):
     folder.mkdir(exist_ok=True)
     session.run("python", "docs/record.py")
     session.run(
-        "pytest", "tests/test_browser.py", "-k", "local", *session.posargs, env={"DSPROJ_PICTURES": str(folder)}
+        "pytest",
+        "tests/test_browser.py",
+        "-k",
+        "local",
+        *session.posargs,
+        env={"DSPROJ_PICTURES": str(folder), "DSPROJ_DRILL": "1"},
     )

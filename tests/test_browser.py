@@ -280,11 +280,12 @@ def test_a_failed_job_is_requeued_from_the_dashboard(walk):
     wait_for(lambda: walk.project.python(done, job).strip() == "4", what="the job's second try")
 
 
-@pytest.mark.local_shows_it
+@pytest.mark.long
 @pytest.mark.skipif("DSPROJ_PICTURES" not in os.environ, reason="only for nox -s pictures")
 @network_changes_allowed
 def test_the_tutorial_is_pictured(walk):
     """docs/tutorial.md, its cells in a notebook of the journal; that they do what the page says is seen by test_docs.py."""
+    walk.project.git("clean", "--force", "--quiet", "ipynb")  # other tests' notebooks, of which one fails
     first, *cells = [block.text.rstrip("\n") for block in blocks("tutorial.md") if block.language == "python"]
     walk.project.python(first)
     walk.project.make("dataset", "SOURCE=wine.csv")
