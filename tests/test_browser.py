@@ -52,6 +52,7 @@ def project(request, browser, tmp_path_factory, adult):
 
 @pytest.fixture
 def walk(browser, project, tmp_path):
+    project.git("clean", "--force", "--quiet", "ipynb")  # other tests' notebooks
     login = {"username": "dsproj", "password": project.env["MONITOR_PASSWORD"]}
     context = browser.new_context(viewport=SIZE, http_credentials=login)
     page = context.new_page()
@@ -285,7 +286,6 @@ def test_a_failed_job_is_requeued_from_the_dashboard(walk):
 @network_changes_allowed
 def test_the_tutorial_is_pictured(walk):
     """docs/tutorial.md, its cells in a notebook of the journal; that they do what the page says is seen by test_docs.py."""
-    walk.project.git("clean", "--force", "--quiet", "ipynb")  # other tests' notebooks, of which one fails
     first, *cells = [block.text.rstrip("\n") for block in blocks("tutorial.md") if block.language == "python"]
     walk.project.python(first)
     walk.project.make("dataset", "SOURCE=wine.csv")

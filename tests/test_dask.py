@@ -1,5 +1,6 @@
 """Dask, in a project with `cluster`: tables in parts, the certificate, the dashboard, edited code; and no word of it without."""
 
+import os
 import re
 import shutil
 import stat
