@@ -85,27 +85,28 @@ def drill(session):
     """Kill, interrupt and edit at random, as often as trust in it takes: about three hours, and one of siege."""
     install(session, "test")
     for name, times in [
-        ("seed", "20"),
-        ("drill", "5"),
-        ("update_property", "200"),
-        ("database_values", "20"),
-        ("stack", "1"),
-        ("inside", "1"),
-        ("formats", "1"),
-        ("again", "1"),
-        ("browser", "1"),
-        ("update", "1"),
-        ("ci", "1"),
-        ("first_layout", "1"),
-        ("odd_places", "1"),
-        ("registry", "1"),
-        ("cluster", "1"),
-        ("dask", "1"),
-        ("remote", "1"),
-        ("siege", "30"),
+        ("test_seed.py", "20"),
+        ("test_drill.py", "5"),
+        ("test_update_property.py", "200"),
+        ("test_database_values.py", "20"),
+        ("test_stack.py", "1"),
+        ("test_inside.py", "1"),
+        ("test_formats.py", "1"),
+        ("test_again.py", "1"),
+        ("test_browser.py", "1"),
+        ("test_update.py", "1"),
+        ("test_ci.py", "1"),
+        ("test_first_layout.py", "1"),
+        ("test_odd_places.py", "1"),
+        ("test_registry.py", "1"),
+        ("test_cluster.py", "1"),
+        ("test_dask.py", "1"),
+        ("test_remote.py", "1"),
+        ("images", "1"),
+        ("test_siege.py", "30"),
     ]:
         environment = {"DSPROJ_DRILL": times, "DSPROJ_CORPUS": "all"}
-        session.run("pytest", f"tests/test_{name}.py", *session.posargs, env=environment)
+        session.run("pytest", f"tests/{name}", *session.posargs, env=environment)
 
 
 @nox.session

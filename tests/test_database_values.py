@@ -107,7 +107,7 @@ PIECES = (
 
 
 @settings(
-    max_examples=int(os.environ.get("DSPROJ_DRILL", 2)) * 30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=int(os.environ.get("DSPROJ_DRILL", 1)) * 30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 @given(
     st.lists(st.sampled_from([*PIECES, "", " x", "y "]), min_size=2, max_size=4),
@@ -278,7 +278,7 @@ def tables(draw):
 
 
 @settings(
-    max_examples=int(os.environ.get("DSPROJ_DRILL", 2)) * 10, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=int(os.environ.get("DSPROJ_DRILL", 1)) * 10, deadline=None, suppress_health_check=list(HealthCheck)
 )
 @given(
     tables(),

@@ -70,7 +70,9 @@ def edit(project):
     (project.path / "docker/postgres/datasets/crops.env").write_text("SEED_TABLE=\nSEED_FILE=\nSEED_SOURCES=\n# MINE\n")
 
 
-@pytest.mark.parametrize("dataset", ["adult", "csv", "none"])
+@pytest.mark.parametrize(
+    "dataset", ["adult", pytest.param("csv", marks=pytest.mark.long), pytest.param("none", marks=pytest.mark.long)]
+)
 def test_what_moves_moves_and_what_was_edited_is_kept_and_named(template, tmp_path, dataset):
     (tmp_path / "crops.csv").write_text(CROPS)
     source = {"adult": SAMPLE, "csv": tmp_path / "crops.csv", "none": ""}[dataset]

@@ -63,6 +63,7 @@ def test_generation_takes_a_parquet_file(project):
     wait_for(lambda: set(project.states().values()) == {"healthy"}, what="health")
 
 
+@pytest.mark.local_shows_it
 def test_it_is_loaded_anew_when_asked_and_by_up_where_it_is_lost(project):
     assert "first is loaded already" in project.make("seed")
     project.sql("DELETE FROM first")
@@ -187,6 +188,7 @@ def test_a_plain_compose_up_loads_what_the_database_cannot_read(project):
     assert rows_of(project, "first") == exact(formats.ARROW)
 
 
+@pytest.mark.local_shows_it
 def test_a_backup_has_it(project):
     project.make("backup")
     (saved,) = (project.path / "backups").iterdir()

@@ -43,6 +43,7 @@ def engine_answers() -> bool:
 required = os.environ.get("DSPROJ_ENGINE") == "required"
 pytestmark = [
     pytest.mark.engine,
+    pytest.mark.long,  # they change seldom, and what they are for is tried by every other test on Docker
     pytest.mark.skipif(not required and not engine_answers(), reason="no Docker engine answers"),
 ]
 

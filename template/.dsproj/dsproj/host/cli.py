@@ -98,7 +98,7 @@ def _psql(report: Screen, given: Given) -> None:
 def _exec(report: Screen, given: Given) -> None:
     if not given.get("CMD", "").strip():
         raise Problem("Which command?", 'make exec CMD="python -V"')
-    _engine(WORK).replace(WORK, "bash", "-c", given["CMD"])
+    _engine(*DATABASE).replace(WORK, "bash", "-c", given["CMD"])
 
 
 def _seed(report: Screen, given: Given) -> None:
@@ -282,7 +282,7 @@ def _run(name: str, words: list[str], report: Screen) -> None:
     if name != "help":
         _host("network").apply()
     if name == "exec" and words and "=" not in words[0]:
-        _engine(WORK).replace(WORK, *words)
+        _engine(*DATABASE).replace(WORK, *words)
     commands[name][1](report, _read(name, words))
 
 
