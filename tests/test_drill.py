@@ -105,7 +105,13 @@ def run(project, what=None, duration=0.0):
 
 @pytest.mark.parametrize(
     "what",
-    ["worker", pytest.param("worker and horse", marks=pytest.mark.local_shows_it), "this_redis", "this_postgres"],
+    [
+        "worker",
+        *(
+            pytest.param(each, marks=pytest.mark.local_shows_it)
+            for each in ("worker and horse", "this_redis", "this_postgres")
+        ),
+    ],
 )
 def test_drill(project, what):
     undisturbed, _ = run(project)

@@ -412,7 +412,11 @@ def test_make_update_says_how_to_get_copier(generated, tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"mongo": "true", "jupyter_port": 9123}, {"jupyter_stack": "minimal", "stack": "local"}, {"cluster": "true"}],
+    [
+        {"mongo": "true", "jupyter_port": 9123},
+        pytest.param({"jupyter_stack": "minimal", "stack": "local"}, marks=pytest.mark.long),
+        pytest.param({"cluster": "true"}, marks=pytest.mark.long),
+    ],
     ids=lambda change: "-".join(change),
 )
 def test_another_answer_changes_exactly_what_belongs_to_it(generated, change):
