@@ -45,6 +45,8 @@ def browser():
 @pytest.fixture(scope="module", params=BOTH)
 def project(request, browser, tmp_path_factory, adult):
     with stack_of(request, request.param, tmp_path_factory.mktemp("seen") / "myproj", "seen") as stack:
+        if "DSPROJ_PICTURES" in os.environ and stack.kind == "local":
+            stack.slug = "myproj"  # as the pictures' readers call theirs
         stack.generate(**({"dataset_source": adult} if adult else {}))
         (stack.path / "lib/work.py").write_text(WORK)
         yield stack
