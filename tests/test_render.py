@@ -21,7 +21,7 @@ from conftest import ROOT, checked, command
 
 sys.path.insert(0, str(ROOT / "template" / ".dsproj"))
 
-from dsproj import locks
+from dsproj import locks, names
 from dsproj.host import places
 from dsproj.host.engine import memory_variable
 
@@ -546,12 +546,17 @@ def test_source_with_quotes_and_spaces_survives_the_shell(render):
         ("https://example.org/crops.xlsx#Sheet 2", "crops.xlsx", ""),
         ("/a/crops #1.csv", "crops_1.csv", ""),
         ("/a/sales-*.csv", "sales.zip", ""),
+        ("/a/Felder März.csv", "Felder_Maerz.csv", ""),
+        ("/a/ÄPFEL und Œuvre, Łódź.csv", "AePFEL_und_Oeuvre_Lodz.csv", ""),
+        ("/a/Gro\u0308ße SIẞ.csv", "Groesse_SISS.csv", ""),
     ],
 )
 def test_the_file_of_ones_own_and_its_sheet_are_declared(render, source, file, part):
     (settings,) = (render(dataset="csv", dataset_source=source) / "docker/postgres/datasets").glob("*.env")
     values = dict(line.split("=", 1) for line in shlex.split(settings.read_text(), comments=True))
     assert (values["SEED_FILE"], values.get("SEED_PART", "")) == (file, part)
+    if not part and "*" not in source:  # as `make dataset` would call it
+        assert names.file_name(source, values["SEED_TABLE"]) == file
 
 
 def test_executable_bits(render):
