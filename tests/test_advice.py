@@ -9,9 +9,10 @@ from conftest import ROOT, checked, command
 from stacks import LocalStack, stack_of
 
 TEMPLATE = ROOT / "template"
-MAKEFILE = (TEMPLATE / "Makefile").read_text()
-TARGETS = set(re.findall(r"^([a-z-]+)\s*:(?!=)", MAKEFILE, re.M))
-VARIABLES = {"ENGINE", "PYTHON3", *re.search(r"^VARIABLES := (.*)$", MAKEFILE, re.M)[1].split()}
+# The Makefile, and what it includes where jobs may run on several machines.
+MAKEFILES = "\n".join(path.read_text() for path in [TEMPLATE / "Makefile", *TEMPLATE.rglob("targets.mk")])
+TARGETS = set(re.findall(r"^([a-z-]+)\s*:(?!=)", MAKEFILES, re.M))
+VARIABLES = {"ENGINE", "PYTHON3", *" ".join(re.findall(r"^VARIABLES \+?:?= *(.*)$", MAKEFILES, re.M)).split()}
 WORDS = set(
     "a all an any each it its more new no of one own room some sure that the them this up-to-date use way your".split()
 )  # plain English after "make"
