@@ -240,7 +240,7 @@ def test_schema_is_written_with_types_and_tidy_names(project):
     lines = sql.partition("(\n")[2].partition("\n)")[0].splitlines()
     declared = [" ".join(line.partition(" --")[0].split()).rstrip(",") for line in lines]
     assert declared[1:] == [
-        "id bigint", "grosse_cm double precision", "zip text", "column_when date", "column_order text", "id_2 text",
+        "id bigint", "groesse_cm double precision", "zip text", "column_when date", "column_order text", "id_2 text",
     ]  # fmt: skip
     assert "DELIMITER ';'" in sql and "COMMENT ON COLUMN crops.zip IS 'Zip';" in sql
 

@@ -22,13 +22,12 @@ RESERVED = frozenset(
 )
 RESERVED_TABLES = RESERVED | {"dsproj_seed"}
 RESERVED_COLUMNS = RESERVED | {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin", "_id", "target"}
-LETTERS = str.maketrans("øØłŁđı", "oOlLdi") | str.maketrans({"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe"})
-# In names of tables and files an umlaut is two letters, as in German.
-PLAIN: dict[int, Any] = {
-    **LETTERS,
-    **str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ẞ": "SS", "Œ": "Oe"}),
-    **str.maketrans({"þ": "th", "Þ": "Th", "ð": "d", "Ð": "D", "Đ": "D", "ħ": "h", "Ħ": "H", "ŧ": "t", "Ŧ": "T"}),
-}
+# What no other rule makes plain. An umlaut is two letters, as in German.
+PLAIN: dict[int, Any] = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "Ae"}
+    | {"œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i", "þ": "th", "Þ": "Th"}
+    | {"ð": "d", "Ð": "D", "ħ": "h", "Ħ": "H", "ŧ": "t", "Ŧ": "T"}
+)
 # Files that macOS or Windows adds to a folder or an archive.
 OF_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")
 # Names of files that hold several tables.
@@ -41,8 +40,7 @@ def column_names(titles: Iterable[str]) -> list[str]:
     """Distinct snake_case names in plain letters, one for each title; what has no such letters is column_<number>."""
     names: dict[str, None] = {}  # in their order
     for number, title in enumerate(titles, start=1):
-        plain = unicodedata.normalize("NFKD", title.translate(LETTERS)).encode("ascii", "ignore").decode()
-        name = re.sub(r"[^a-z0-9]+", "_", WORDS.sub("_", plain).lower()).strip("_") or f"column_{number}"
+        name = re.sub(r"[^a-z0-9]+", "_", WORDS.sub("_", plain(title)).lower()).strip("_") or f"column_{number}"
         if name[0].isdigit() or name in RESERVED_COLUMNS:
             name = f"column_{name}"
         base = name = name[:LONGEST].rstrip("_")
