@@ -13,6 +13,8 @@ IDENTITY |= {"GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.or
 
 SERVICES = {"this_jupyter", "this_monitor", "this_postgres", "this_redis", "this_worker"}
 
+ODD_CSV = 'Id;Crop Name;When;Yield\n1;"Wheat; winter";2026-01-31;3.5\n2;"Rye ""old""";;4\n3;;2026-03-01;\n'
+
 # A notebook is run, and saved with its output through JupyterLab's own interface, as the page does it.
 RUN_AND_SAVE = """
 import json, sys, urllib.request, nbformat

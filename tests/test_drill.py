@@ -148,7 +148,7 @@ def test_a_collector_that_is_killed_again_and_again_loses_and_doubles_nothing(pr
     assert "collector      runs lib.collect.run; its log: make logs S=collector" in said
     assert project.states() == dict.fromkeys([*SERVICES, "feed", "collector"], "healthy")
     stored = 0
-    for number in range(10 if project.kind == "local" or "DSPROJ_DRILL" in os.environ else 4):
+    for number in range(10 if "DSPROJ_DRILL" in os.environ else 4):
         if number == 6:  # Docker waits twice as long after each death, until one has lived for ten seconds
             time.sleep(10 if project.kind == "docker" else 0)
         (pid,) = wait_for(lambda: project.host_process_id("collector"), 90, "its next start")

@@ -80,7 +80,7 @@ def test_letters_become_plain_in_a_slug_as_in_a_files_name(render):
         assert made == names.plain(text).lower()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=100).filter(str.strip))
 def test_any_name_gives_a_valid_project(render, name):
     project = render(project_name=name)

@@ -18,7 +18,7 @@ import pytest
 import requests
 from conftest import PREFIX, ROOT, checked, command, wait_for
 from nbformat.v4 import new_code_cell, new_notebook
-from stacks import BOTH, IDENTITY, SERVICES, DockerStack
+from stacks import BOTH, IDENTITY, ODD_CSV, SERVICES, DockerStack
 
 JOB = """
 from lib.jobs import enqueue_ranges, wait
@@ -520,8 +520,6 @@ def test_a_package_is_added_while_kernels_run_and_taken_back_where_it_fails(proj
 
 # --- other answers -----------------------------------------------------------------------------------------------------
 
-ODD_CSV = 'Id;Crop Name;When;Yield\n1;"Wheat; winter";2026-01-31;3.5\n2;"Rye ""old""";;4\n3;;2026-03-01;\n'
-
 
 @pytest.mark.local_shows_it
 @pytest.mark.parametrize("kind", BOTH)
@@ -529,7 +527,7 @@ ODD_CSV = 'Id;Crop Name;When;Yield\n1;"Wheat; winter";2026-01-31;3.5\n2;"Rye ""o
     "answers",
     [
         {"dataset": "breast_cancer", "mongo": True, "jupyter_stack": "r"},
-        {"dataset": "csv"},
+        pytest.param({"dataset": "csv"}, marks=pytest.mark.long),  # test_ci.py has it on the local stack
         pytest.param({"dataset": "none", "jupyter_stack": "minimal"}, marks=pytest.mark.long),
     ],
     ids=lambda answers: answers["dataset"],
