@@ -198,7 +198,7 @@ def test_what_is_missing_there_is_named(render, tmp_path, monkeypatch):
         assert "ssh does not reach nowhere.invalid" in here.refused("remote", "HOST=nowhere.invalid")
         assert not list(sockets.iterdir())
         here.refused("remote-down", "ENGINE=none")  # so that nothing starts here
-        assert here.note["phase"] == "back" and "nothing to bring back" in here.refused("remote-down")
+        assert here.note["phase"] == "back" and "nothing to bring back" in here.refused("remote-down", "ENGINE=none")
         assert [path.name for path in machine.home.rglob("*") if path.is_file()] == ["thesis.txt"]
     finally:
         machine.remove()

@@ -282,7 +282,8 @@ def back(report: Report) -> None:
     with away.alone(waits=False):
         note = away.read()
         if note.get("phase") not in ("going", "away", "returning", "home"):
-            raise Problem("The project is here; there is nothing to bring back.")
+            print("The project is here; there is nothing to bring back.")
+            return
         trip = Trip(report, note)
         if note["phase"] in ("away", "returning"):
             trip.connect()
