@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 TABLE = """
 SELECT pg_advisory_xact_lock(hashtext('dsproj_arrays'));
-CREATE TABLE IF NOT EXISTS dsproj_arrays (
-    name text PRIMARY KEY, dtype text NOT NULL, shape text NOT NULL, stored_at timestamptz NOT NULL DEFAULT now(),
-    content bytea STORAGE EXTERNAL NOT NULL
-);
+DO $$ BEGIN IF to_regclass('dsproj_arrays') IS NULL THEN
+    CREATE TABLE dsproj_arrays (
+        name text PRIMARY KEY, dtype text NOT NULL, shape text NOT NULL, stored_at timestamptz NOT NULL DEFAULT now(),
+        content bytea NOT NULL
+    );
+    ALTER TABLE dsproj_arrays ALTER content SET STORAGE EXTERNAL;
+END IF; END $$;
 DELETE FROM dsproj_arrays WHERE name = %s
 """
 NEAREST = """

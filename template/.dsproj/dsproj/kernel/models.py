@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 TABLE = """
 SELECT pg_advisory_xact_lock(hashtext('dsproj_models'));
-CREATE TABLE IF NOT EXISTS dsproj_models (
-    name text NOT NULL, version integer NOT NULL, saved_at timestamptz NOT NULL DEFAULT now(), score double precision,
-    model text NOT NULL, parameters jsonb NOT NULL, git_commit text, packages jsonb NOT NULL, content bytea STORAGE EXTERNAL NOT NULL,
-    PRIMARY KEY (name, version)
-);
+DO $$ BEGIN IF to_regclass('dsproj_models') IS NULL THEN
+    CREATE TABLE dsproj_models (
+        name text NOT NULL, version integer NOT NULL, saved_at timestamptz NOT NULL DEFAULT now(), score double precision,
+        model text NOT NULL, parameters jsonb NOT NULL, git_commit text, packages jsonb NOT NULL, content bytea NOT NULL,
+        PRIMARY KEY (name, version)
+    );
+    ALTER TABLE dsproj_models ALTER content SET STORAGE EXTERNAL;
+END IF; END $$;
 SELECT coalesce(max(version), 0) + 1 FROM dsproj_models WHERE name = %s
 """
 COLUMNS = "name, version, saved_at, score, model, parameters, git_commit, packages"
