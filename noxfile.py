@@ -102,6 +102,7 @@ def drill(session):
         ("test_cluster.py", "1"),
         ("test_dask.py", "1"),
         ("test_remote.py", "1"),
+        ("test_elsewhere.py", "1"),
         ("images", "1"),
         ("test_siege.py", "30"),
     ]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from dsproj import elsewhere
 from dsproj.errors import Problem
 from dsproj.files import replace_text
 
@@ -185,7 +186,7 @@ def answer(name: str) -> str:
 
 
 def addresses(settings: Settings) -> dict[str, str]:
-    """Where the local stack's servers are, in the standard names. With Docker, docker-compose.yml says it."""
+    """Where the local stack's servers are, in the standard names; with Docker, docker-compose.yml says it. And those elsewhere."""
     found = {
         "PGHOST": "127.0.0.1",
         "PGPORT": str(settings.port("PGPORT")),
@@ -199,4 +200,4 @@ def addresses(settings: Settings) -> dict[str, str]:
         found["MONGO_URL"] = f"mongodb://{login}/?authSource=admin"
     if settings.cluster:
         found["DASK_SCHEDULER_ADDRESS"] = f"tls://127.0.0.1:{settings.port('SCHEDULER_PORT')}"
-    return found
+    return found | elsewhere.variables(settings, str(PROJECT))

@@ -7,9 +7,11 @@ import time
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
+from dsproj import elsewhere
 from dsproj.errors import Problem
 from dsproj.report import Report
 
+SERVICE = "this_postgres"
 LONGEST_WAIT = 3600  # seconds: a server that was killed may have to read much of its log again
 TIMEOUT = 3  # seconds for a server that answers
 
@@ -17,8 +19,14 @@ TIMEOUT = 3  # seconds for a server that answers
 def connect() -> Connection:
     """A connection in whose errors people read English, whatever the server's language. Raises psycopg2.Error."""
     timeout = os.environ.get("PGCONNECT_TIMEOUT", "10")
-    options = os.environ.get("PGOPTIONS", "") + " -c client_min_messages=warning -c lc_messages=C"
+    options = os.environ.get("PGOPTIONS", "") + " -c client_min_messages=warning"
+    if not is_elsewhere():
+        options += " -c lc_messages=C"  # a superuser's to set
     return psycopg2.connect(connect_timeout=timeout, client_encoding="UTF8", options=options)
+
+
+def is_elsewhere() -> bool:
+    return SERVICE in elsewhere.names()
 
 
 def listens() -> bool:
@@ -32,7 +40,12 @@ def listens() -> bool:
 
 
 def wait(report: Report) -> None:
-    """Return as soon as the server takes connections."""
+    """Return as soon as the server takes connections; one elsewhere does, or does not."""
+    if is_elsewhere():
+        try:
+            return connect().close()
+        except psycopg2.Error as error:
+            raise elsewhere.refusal(SERVICE, elsewhere.names()[SERVICE], elsewhere.libpq_reason(str(error))) from None
     deadline = time.monotonic() + LONGEST_WAIT
     while True:
         why = "nothing listens"

@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
@@ -29,12 +29,14 @@ from dsproj.report import Report
 from dsproj.settings import PROJECT, slug
 
 BACKUPS = PROJECT / "backups"
+MAIN = "postgres"  # the project's own database; elsewhere it has another name, and is the only one that is ours
 FORMAT = 1
 LEAST = 1 << 20  # bytes; a disk that has less is full
 STORES = "dsproj.kernel.stores"
 THERE = "ls backups/ shows those that there are; then: make restore FILE=backups/…tar"
 # Another session that holds a table, such as a notebook in a transaction, is waited for this long.
 PATIENCE = {"PGOPTIONS": "-c lock_timeout=15s"}
+NO_ROLES = ["--no-privileges"]  # which name roles that another server has not
 Manifest = dict[str, Any]
 
 # psql runs what the query returns: one count for each table.
@@ -50,26 +52,37 @@ ORDER BY table_schema, table_name
 # --- PostgreSQL
 
 
-def sql(engine: Engine, query: str, database: str = "postgres") -> list[list[str]]:
+def sql(engine: Engine, query: str, database: str = MAIN) -> list[list[str]]:
     """The rows of a query, each a list of texts. The query goes in over standard input."""
-    words = ["psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", dbname(database), "-f", "-"]
+    words = ["psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", dbname(engine, database), "-f", "-"]
     return [line.split("\t") for line in engine.run("this_postgres", *words, input=query).splitlines() if line]
 
 
 def databases(engine: Engine) -> list[str]:
     """The names of the server's databases that hold a user's data."""
+    if "this_postgres" in engine.elsewhere:
+        return [MAIN]
     return [name for (name,) in sql(engine, "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate")]
 
 
-def row_counts(engine: Engine) -> dict[str, int]:
-    """{"database: schema.table": number of rows}, counted."""
-    found = [(database, row) for database in databases(engine) for row in sql(engine, COUNTS, database)]
+def row_counts(engine: Engine, of: Sequence[str] | None = None) -> dict[str, int]:
+    """{"database: schema.table": number of rows}, counted, of all databases or some."""
+    names = databases(engine) if of is None else of
+    found = [(database, row) for database in names for row in sql(engine, COUNTS, database)]
     return {f"{database}: {schema}.{table}": int(count) for database, (schema, table, count) in found}
 
 
 def others(engine: Engine) -> list[str]:
-    """The stores beside PostgreSQL."""
-    return ["redis", "mongo"] if engine.settings.mongo else ["redis"]
+    """The stores beside PostgreSQL. One elsewhere may hold what others put there, and is left out."""
+    found = engine.here("this_redis", *["this_mongo"] * engine.settings.mongo)
+    return [service.removeprefix("this_") for service in found]
+
+
+def say_left_out(engine: Engine, also: Collection[str] = ()) -> None:
+    """That stores elsewhere stay as they are, of PostgreSQL where it is among `also`."""
+    for service, store in engine.elsewhere.items():
+        if service != "this_postgres" or service in also:
+            print(f"{store} is elsewhere, and left out.")
 
 
 # --- save
@@ -94,15 +107,20 @@ def full_disk_said(folder: str) -> Iterator[None]:
         raise
 
 
-def save(engine: Engine, report: Report, stores: Sequence[str] | None = None) -> Path:
-    """Write a backup of PostgreSQL and of `stores` (default: all); its path. It gets its name when it is whole."""
-    name = slug()
+def save(engine: Engine, report: Report, stores: Sequence[str] | None = None, moves: bool = False) -> Path:
+    """Write a backup of PostgreSQL and of `stores` (default: all); its path. It gets its name when it is whole.
+
+    moves: for another machine, where stores that are elsewhere will still be.
+    """
+    name, left_out = slug(), {"this_postgres"} if moves else set[str]()
     stamp = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     loader(engine, report, "missing")  # puts the ledger in order, if a restore was killed
     with scratch() as place, full_disk_said(place):
-        folder, before = Path(place), row_counts(engine)
-        files = dump(engine, report, folder, others(engine) if stores is None else stores)
-        after = row_counts(engine)
+        say_left_out(engine, left_out)
+        names = databases(engine) if engine.here("this_postgres") or not moves else []
+        folder, before = Path(place), row_counts(engine, names)
+        files = dump(engine, report, folder, names, others(engine) if stores is None else stores)
+        after = row_counts(engine, names)
         manifest = {
             "format": FORMAT,
             "project": name,
@@ -124,13 +142,14 @@ def save(engine: Engine, report: Report, stores: Sequence[str] | None = None) ->
     return target
 
 
-def dump(engine: Engine, report: Report, folder: Path, stores: Sequence[str]) -> Manifest:
-    """Write each store into a file of the folder; what the manifest says of each, by the file's name."""
+def dump(engine: Engine, report: Report, folder: Path, names: Sequence[str], stores: Sequence[str]) -> Manifest:
+    """Write each database of PostgreSQL and each store into a file of the folder; what the manifest says of each, by the file's name."""
     files: Manifest = {}
-    for number, database in enumerate(databases(engine)):
+    for number, database in enumerate(names):
         path = folder / f"postgres-{number}.dump"
+        options = [f"--dbname={dbname(engine, database)}", *NO_ROLES * ("this_postgres" in engine.elsewhere)]
         with open_private(path) as file:
-            engine.run("this_postgres", "pg_dump", "--format=custom", f"--dbname={dbname(database)}", stdout=file)
+            engine.run("this_postgres", "pg_dump", "--format=custom", *options, stdout=file)
         files[path.name] = {"store": "postgres", "database": database}
     for store in stores:
         path = folder / f"{store}.jsonl"
@@ -195,8 +214,10 @@ def check_fields(found: Any, where: str, **kinds: type) -> None:
         raise ValueError(f"{where} has no valid {', '.join(wrong)}")
 
 
-def dbname(database: str) -> str:
+def dbname(engine: Engine, database: str) -> str:
     """What --dbname takes for a database of this name, whatever it holds: a bare name could be a whole address."""
+    if database == MAIN and (store := engine.elsewhere.get("this_postgres")):
+        database = store.name
     quoted = database.replace("\\", "\\\\").replace("'", "\\'")
     return f"dbname='{quoted}'"
 
@@ -218,6 +239,20 @@ def present(engine: Engine, report: Report) -> list[str]:
     return lines
 
 
+def take_ours(engine: Engine, manifest: Manifest) -> None:
+    """Leave what is of stores elsewhere out of a manifest; Problem where it holds what has no place here."""
+    say_left_out(engine)
+    for name, entry in list(manifest["files"].items()):
+        service, database = f"this_{entry['store']}", entry.get("database", MAIN)
+        if service in engine.elsewhere and database != MAIN:
+            what = f"The backup holds a database {database}, and of {engine.elsewhere[service]} that one alone is the project's"
+            raise Problem(f"{what}. Nothing was changed.")
+        if service in engine.elsewhere and service != "this_postgres":
+            del manifest["files"][name]
+        elif entry["store"] not in ("postgres", *others(engine)):
+            raise Problem(f"The backup holds {entry['store']}, which this project has not. Nothing was changed.")
+
+
 def restore(engine: Engine, report: Report, file: str, force: bool) -> None:
     """Put a backup, given by its path, in the place of what is there; a person is asked first, unless `force`."""
     if not file:
@@ -226,14 +261,13 @@ def restore(engine: Engine, report: Report, file: str, force: bool) -> None:
     with scratch() as place, full_disk_said(place):
         folder = Path(place)
         manifest = unpack(path, folder)
-        known = {"postgres", *others(engine)}
-        if foreign := {entry["store"] for entry in manifest["files"].values()} - known:
-            raise Problem(f"The backup holds {', '.join(foreign)}, which this project has not. Nothing was changed.")
+        take_ours(engine, manifest)
         if there := present(engine, report):
             what = [f"A restore from {path} (of {manifest['made']}) overwrites what is there of the same name:", *there]
             confirm("\n".join(what), slug(), force)
         done: list[str] = []
-        loader(engine, report, "keep")
+        if any(entry["store"] == "postgres" for entry in manifest["files"].values()):
+            loader(engine, report, "keep")
         for name, entry in manifest["files"].items():
             try:
                 restore_file(engine, report, folder / name, entry)
@@ -255,10 +289,13 @@ def restore_file(engine: Engine, report: Report, path: Path, entry: Manifest) ->
             return
         if entry["database"] not in databases(engine):
             engine.run("this_postgres", "createdb", "--template=template0", "--", entry["database"])
-        options = ["--clean", "--if-exists", "--no-owner", "--single-transaction", "--exit-on-error"]
-        options.append(f"--dbname={dbname(entry['database'])}")
+        program, options = ["pg_restore"], ["--clean", "--if-exists", "--no-owner"]
+        if engine.here("this_postgres"):
+            options += ["--single-transaction", "--exit-on-error", f"--dbname={dbname(engine, entry['database'])}"]
+        else:
+            program, options = ["python3", "-m", "dsproj.database.restoring"], [*options, *NO_ROLES]
         try:
-            engine.run("this_postgres", "pg_restore", *options, stdin=file, variables=PATIENCE)
+            engine.run("this_postgres", *program, *options, stdin=file, variables=PATIENCE)
         except Problem as problem:  # pg_restore has no SQLSTATE to show
             if "lock timeout" in problem.what:
                 problem.what += "\nAnother session holds a table: close or restart the notebooks that use it."

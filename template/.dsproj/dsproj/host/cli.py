@@ -68,6 +68,15 @@ def _url(report: Screen, given: Given) -> None:
     if not _host("engine").chosen().is_inside():  # a terminal of JupyterLab: it runs
         _engine(WORK)
     _links()
+    _speak(sys.stdout)
+
+
+def _speak(stream: Any) -> None:
+    """Say which stores are elsewhere."""
+    from dsproj.settings import Settings
+
+    for line in _host("stores_elsewhere").lines(Settings()):
+        print(line, file=stream)
 
 
 def _links() -> None:
@@ -246,6 +255,8 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
     "upgrade-postgres": ("to a new major version, with all data: TO=19", _upgrade),
     "destroy": ("all of it gone, data too, images too with IMAGES=1; asks first, unless FORCE=1", _destroy),
 }
+# Those that may change what a store holds: before they do, they say which stores are elsewhere. `up` does when it has asked them.
+SPEAKS = "dataset seed psql backup restore upgrade-postgres destroy remote remote-down".split()
 # The headings of the list, each above its first command.
 HEADINGS = {"up": "Start and stop", "dataset": "Data", "notebook": "Notebooks", "scale": "Jobs", "add": "Packages"}
 HEADINGS |= {"ps": "Look inside", "test": "Test", "publish": "Share", "backup": "Keep safe, renew, remove"}
@@ -281,6 +292,8 @@ def _run(name: str, words: list[str], report: Screen) -> None:
         raise Problem(f"There is no command {name}", "make help")
     if name != "help":
         _host("network").apply()
+    if name in SPEAKS:
+        _speak(sys.stderr)
     if name == "exec" and words and "=" not in words[0]:
         _engine(*DATABASE).replace(WORK, *words)
     commands[name][1](report, _read(name, words))

@@ -12,6 +12,8 @@ def destroy(engine: Engine, report: Report, force: bool, built: bool) -> None:
     """Take the servers away with all that they hold, with `built` also what was built for them; a person is asked first,
     unless `force`."""
     kept = [] if built else engine.built()
+    for store in engine.elsewhere.values():
+        print(f"{store} is elsewhere, and stays as it is.")
     lost = engine.holds() + (engine.built() if built else [])
     if not lost:
         print("There is nothing to remove.")

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from dsproj.errors import Problem
 from dsproj.host import docker_program as program
-from dsproj.host import first_env, network, packages
+from dsproj.host import first_env, network, packages, stores_elsewhere
 from dsproj.host import services as own
 from dsproj.host.engine import KEPT, OF_DASK, SERVICES, STORES, Engine, State, free_of_lines, present
 from dsproj.host.ports import move, port_is_free
@@ -39,6 +39,7 @@ class Docker(Engine):
         if problem := program.trouble():
             raise problem
         own.make()
+        stores_elsewhere.tell_compose(self.settings)
         program.refuse_other_owner()
         if fresh and (volumes := program.held("volume")):
             raise Problem(
@@ -54,7 +55,7 @@ class Docker(Engine):
         leaves_root = self._leave_root(report)
         if not services:
             self._wait_for_seed()
-            self._remove_forgotten()
+            program.remove_forgotten(own.known(), self.elsewhere)
         if wanted := [name for name in BUILT if name in (services or BUILT) and name not in self.is_built]:
             packages.ensure(report)
             self.compose("--progress=plain", "build", *wanted, report=report, failed="an image could not be built")
@@ -63,18 +64,11 @@ class Docker(Engine):
             ids = f"{self.settings['NB_UID']}:{self.settings['NB_GID']}"
             chown = ["--entrypoint", "chown", "this_jupyter", "-R", ids, "/var/lib/jovyan"]
             self.compose("run", "--rm", "--no-deps", "--user=0:0", *chown, report=report)
-        alone = ["--no-deps"] if services else []  # a database that lacks a table holds up nothing else
-        self._up(*alone, *services, report=report)
-        if "this_postgres" not in services:
-            self._wait(report, watch, *services)
-
-    def _remove_forgotten(self) -> None:
-        """Remove services of the user's own that are no longer listed: after a change of branch, say."""
-        for container in program.containers():
-            labels = container["Config"]["Labels"]
-            if "dsproj.function" in labels and labels["com.docker.compose.service"] not in own.known():
-                program.run("stop", container["Id"])
-                program.run("rm", "--force", container["Id"])
+        if (here := self.here(*services)) or not services:
+            alone = ["--no-deps"] if services else []  # a database that lacks a table holds up nothing else
+            self._up(*alone, *here, report=report)
+            if "this_postgres" not in here:
+                self._wait(report, watch, *here)
 
     def _leave_root(self, report: Report) -> bool:
         """Does another user go on with what root began? Then NB_UID of .env, and JupyterLab's settings, become theirs."""
@@ -193,7 +187,7 @@ class Docker(Engine):
 
     def _down(self, *options: str, report: Report) -> None:
         """`docker compose down`. A network that containers of others have joined stays, with or without a word of Compose."""
-        down = ("--progress=plain", "down", *options)
+        down = ("--progress=plain", "--profile=here", "down", *options)  # of stores elsewhere the volumes, too
         try:
             try:
                 self.compose(*down, report=report)
@@ -234,14 +228,19 @@ class Docker(Engine):
 
     def command(self, service: str, *words: str, variables: Mapping[str, str] | None = None) -> list[str]:
         options = [word for name, value in (variables or {}).items() for word in ("--env", f"{name}={value}")]
-        return ["docker", "compose", "exec", "-T", *options, service, *words]
+        return [*self._inside(service, "-T", *options), *self.client(service, words)]
+
+    def _inside(self, service: str, *options: str) -> list[str]:
+        """What runs a command where a service runs; of a store elsewhere, in a container for that command alone."""
+        how = ["--progress=quiet", "run", "--rm", "--no-deps"] if service in self.elsewhere else ["exec"]
+        return ["docker", "compose", *how, *options, service]
 
     def variables(self, service: str) -> dict[str, str]:
         return free_of_lines()
 
     def replace(self, service: str, *words: str) -> NoReturn:
         self.need(service)
-        _become("docker", "compose", "exec", *([] if sys.stdin.isatty() else ["-T"]), service, *words)
+        _become(*self._inside(service, *[] if sys.stdin.isatty() else ["-T"]), *self.client(service, words))
 
     def once(self, *words: str) -> list[str]:
         # In an image that is as the lock says, with the project mounted, as the project's owner.

@@ -8,11 +8,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from dsproj.errors import Problem
-from dsproj.settings import PROJECT, slug
+from dsproj.settings import PROJECT, Settings, change, slug
 
 OLDEST_COMPOSE = (2, 24)
 INSTEAD = "or without Docker: ENGINE=local in .env, then: make up"
@@ -20,7 +20,8 @@ INSTEAD = "or without Docker: ENGINE=local in .env, then: make up"
 
 def is_inside() -> bool:
     """Is this a container of the stack?"""
-    return os.environ.get("PGHOST") == "this_postgres" and not shutil.which("docker")
+    in_container = os.environ.get("JUPYTER_CONFIG_PATH") == "/home/jovyan/.dsproj/jupyter"
+    return in_container and not shutil.which("docker")
 
 
 def trouble(then: str = f"make up; {INSTEAD}") -> Problem | None:
@@ -74,6 +75,16 @@ def environment(service: str) -> dict[str, str]:
     return dict(json.loads(done.stdout)["services"][service].get("environment") or {})
 
 
+def compose_file(part: str, wanted: bool) -> None:
+    """Have COMPOSE_FILE in .env name one more file for Compose, or not."""
+    own = "docker-compose.override.yml"
+    first = ["docker-compose.yml", *([own] if (PROJECT / own).exists() else [])]
+    known = Settings().get("COMPOSE_FILE", "").split(":")
+    if (part in known) != wanted:
+        files = [*([name for name in known if name and name != part] or first), *[part] * wanted]
+        change({"COMPOSE_FILE": None if files == first else ":".join(files)})
+
+
 def digest(image: str) -> tuple[str, str]:
     """(the digest that a registry has for image:tag, of all platforms; "" for none, and why)."""
     try:
@@ -101,6 +112,16 @@ def containers() -> list[dict[str, Any]]:
     filters += ["--filter", "label=com.docker.compose.oneoff=False"]
     ids = run("ps", "--all", "--quiet", *filters).stdout.split()
     return json.loads(run("inspect", *ids).stdout or "[]") if ids else []
+
+
+def remove_forgotten(services: Collection[str], gone: Collection[str]) -> None:
+    """Remove services of the user's own that are no longer listed, after a change of branch, say; and those that are elsewhere."""
+    for container in containers():
+        labels = container["Config"]["Labels"]
+        name = labels["com.docker.compose.service"]
+        if name in gone or ("dsproj.function" in labels and name not in services):
+            run("stop", container["Id"])
+            run("rm", "--force", container["Id"])
 
 
 # What a container's control group, of version 2 or 1, knows of its memory: a name and a number a line.

@@ -9,9 +9,10 @@ import dataclasses
 import os
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from dsproj import elsewhere
 from dsproj.errors import Problem
 from dsproj.host import services
 from dsproj.report import LINES, Report, relay
@@ -20,6 +21,7 @@ from dsproj.settings import PROJECT, Settings
 SERVICES = ("this_postgres", "this_redis", "this_mongo", "this_worker", "this_monitor", "this_jupyter")
 OF_DASK = ("this_scheduler", "this_dask")
 STORES = ("this_postgres", "this_redis", "this_mongo")
+CLIENTS = ("psql", "pg_dump", "pg_restore")  # programs of PostgreSQL's that speak to it
 KEPT = 12  # last lines of a log that are shown
 
 
@@ -41,8 +43,9 @@ class State:
 
 
 def present(settings: Settings) -> list[str]:
-    """The project's services, without the user's own: of MongoDB and Dask those that this project has."""
+    """The project's services, without the user's own: of MongoDB and Dask those that this project has, of stores those here."""
     found = [name for name in SERVICES if name != "this_mongo" or settings.mongo]
+    found = [name for name in found if name not in elsewhere.stores(settings)]
     return [*found, *(OF_DASK if settings.cluster else ())]
 
 
@@ -60,6 +63,20 @@ class Engine(ABC):
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
+
+    @property
+    def elsewhere(self) -> dict[str, elsewhere.Store]:
+        """The stores that have no service here; what runs where they would, runs, and speaks to the server elsewhere."""
+        return elsewhere.stores(self.settings)
+
+    def here(self, *services: str) -> list[str]:
+        """Those of the services that are."""
+        return [name for name in services if name not in self.elsewhere]
+
+    def client(self, service: str, words: Sequence[str]) -> list[str]:
+        """A command line for `service`: of PostgreSQL elsewhere, its programs by TLS."""
+        by_tls = service == "this_postgres" and service in self.elsewhere and words[0] in CLIENTS
+        return [*(["python3", "-m", "dsproj.database.tls"] if by_tls else []), *words]
 
     # --- life
 
@@ -172,7 +189,7 @@ class Engine(ABC):
     def need(self, *services: str) -> None:
         """Problem where one of these services does not run."""
         running = {state.service for state in self.states() if state.running}
-        if missing := [name for name in services if name not in running]:
+        if missing := [name for name in self.here(*services) if name not in running]:
             raise Problem(f"{', '.join(missing)}: not running", "make up")
 
     def run(self, service: str, *words: str, variables: Mapping[str, str] | None = None, **streams: Any) -> str:

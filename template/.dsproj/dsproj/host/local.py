@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dsproj import elsewhere
 from dsproj import settings as env
 from dsproj.errors import Problem
 from dsproj.host import places, venv
@@ -49,6 +50,7 @@ class Local(Engine):
             cure = "on Windows: Docker Desktop and make up ENGINE=docker, or WSL"
             raise Problem("The local stack needs Linux or macOS", cure)
         places.check_folder()
+        elsewhere.check(self.settings, env.PROJECT)
         if STATE.exists() and (owner := STATE.stat().st_uid) != os.geteuid():
             raise Problem(f".local/ belongs to uid {owner}, and this is uid {os.geteuid()}: run it as that user.")
         if not PYTHON.exists():
@@ -60,7 +62,8 @@ class Local(Engine):
         with self._alone(report):
             venv.ensure(report)
             try:
-                self._inside("up", *services, report=report)
+                if (here := self.here(*services)) or not services:
+                    self._inside("up", *here, report=report)
             finally:  # the very first start may have moved a port
                 self.settings.update(env.read(env.PROJECT / ".env"))
 
@@ -99,7 +102,7 @@ class Local(Engine):
 
     def need(self, *services: str) -> None:
         running = self._running()
-        if missing := [service for service in services if service not in running]:
+        if missing := [service for service in self.here(*services) if service not in running]:
             raise Problem(f"{', '.join(missing)}: not running", again())
 
     def logs(self, service: str) -> NoReturn:
@@ -214,7 +217,7 @@ class Local(Engine):
         pairs = [f"{name}={value}" for name, value in (variables or {}).items()]
         held = service == "this_jupyter" and shutil.which("prlimit")  # where its kernels run, as large as those
         limit = ["prlimit", f"--data={places.data_limit(self.settings, service)[0]}:"] if held else []
-        return [*limit, *(["env", *pairs] if pairs else []), *words]
+        return [*limit, *(["env", *pairs] if pairs else []), *self.client(service, words)]
 
     def variables(self, service: str) -> dict[str, str]:
         return (shared.for_stores if service == "this_postgres" else shared.for_work)(self.settings)

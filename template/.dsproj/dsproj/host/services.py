@@ -90,6 +90,7 @@ def service(engine: Engine, report: Report, name: str, function: str, drop: str)
     if name not in known():
         content["services"][name] = definition(name, function)
         _write(content)
+        engine.check()  # Compose is told which stores the new one finds elsewhere
     engine.renew(name, report)
     if problem := wait(engine, report, name):
         raise problem
@@ -119,6 +120,7 @@ def withdraw(engine: Engine, report: Report, name: str) -> None:
     content = _read()
     del content["services"][name]
     _write(content)
+    engine.check()
     report.done(name, "stopped and withdrawn; what it wrote stays")
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from dsproj.errors import Problem
+from dsproj.host import stores_elsewhere
 from dsproj.host.engine import Engine, memory_variable
 from dsproj.settings import start_command
 
@@ -20,6 +21,7 @@ def table(engine: Engine) -> Iterator[str]:
         up = "" if state.seconds is None else time.strftime("%H:%M:%S", time.gmtime(state.seconds))
         health = f"{state.health}: {state.reason}" if state.reason else state.health
         yield f"{label:<16}{state.pid:<14}{state.port:<7}{up:<11}{health}"
+    yield from stores_elsewhere.states(engine)
     yield from engine.notes(states)
 
 

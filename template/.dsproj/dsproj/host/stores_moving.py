@@ -30,7 +30,7 @@ def pause(engine: Engine, report: Report) -> None:
 
 def save(engine: Engine, report: Report) -> dict[str, Any]:
     """A backup of a paused stack: {file: its path in the project, sha256, tables: the names of all}."""
-    path = backup.save(engine, report)
+    path = backup.save(engine, report, moves=True)
     tables = list(backup.row_counts(engine))
     return {"file": str(path.relative_to(PROJECT)), "sha256": sha256(path), "tables": tables}
 
@@ -38,7 +38,7 @@ def save(engine: Engine, report: Report) -> dict[str, Any]:
 def restore(engine: Engine, report: Report, saved: dict[str, Any]) -> None:
     """Put such a backup, which is here now, in the place of all that the stores hold. Tables that it has not, go."""
     backup.restore(engine, report, str(PROJECT / saved["file"]), force=True)
-    for database in backup.databases(engine):
+    for database in backup.databases(engine) if engine.here("this_postgres") else ():
         for command, table in backup.sql(engine, TABLES, database):
             if f"{database}: {table}" not in saved["tables"]:
                 backup.sql(engine, command, database)

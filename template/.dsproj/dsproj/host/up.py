@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dsproj.errors import Problem
-from dsproj.host import datasets, documents, first_env, network, services
+from dsproj.host import datasets, documents, first_env, network, services, stores_elsewhere
 from dsproj.host.engine import Engine, chosen
 from dsproj.host.places import check_folder
 from dsproj.report import Report
@@ -30,6 +30,7 @@ def up(report: Report, made: first_env.Made | None = None) -> tuple[Engine, Prob
     if (now.has_chosen_engine or not first_env.holds(engine.name)) and first_env.holds(other):
         there = f"{other} has data of this folder, too, and they stay there; to go on with those"
         report.done("data", f"ENGINE={engine.name}: {there}: ENGINE={other} in .env, then: make up")
+    stores_elsewhere.refuse_unreachable(engine, report)
     engine.start("this_postgres", report=report)
     failed = []
     try:

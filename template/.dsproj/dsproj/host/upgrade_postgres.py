@@ -23,6 +23,8 @@ PATIENCE = 120  # seconds for the server to answer
 
 def upgrade(engine: Engine, report: Report, major: str) -> None:
     """To PostgreSQL `major`, such as "19"; Problem where it stays as it was."""
+    if store := engine.elsewhere.get("this_postgres"):
+        raise Problem(f"{store} is elsewhere: who runs that server upgrades it. Nothing was changed.")
     old = answer("postgres_version")
     if not major.isdecimal() or not old.isdecimal() or int(major) <= int(old):
         following = int(old) + 1 if old.isdecimal() else "19"

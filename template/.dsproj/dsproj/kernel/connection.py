@@ -15,11 +15,11 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions, extras, sql
 
-from dsproj.kernel.where import LOGS, REFUSED, Unavailable, libpq_reason, postgres
+from dsproj.kernel.where import LOGS, Unavailable, libpq_reason, postgres, refused
 
 WAIT_SECONDS = 30  # how long a server that is still starting is waited for
 # libpq gives no error code for a refused connection. These mean that a server answered: only those of PASSING pass by themselves.
-ANSWERS = ("FATAL", "no password supplied")
+ANSWERS = ("FATAL", "no password supplied", "certificate", "does not support SSL")
 FULL = ("too many clients", "connection slots")
 PASSING = ("starting up", "shutting down", "recovery", *FULL)
 FREE = "shut down kernels that you do not use: JupyterLab, at the left edge, Running Terminals and Kernels"
@@ -181,7 +181,8 @@ def _connect() -> extensions.connection:
             reason = libpq_reason(str(error))
         if any(word in reason for word in ANSWERS) and not any(word in reason for word in PASSING):
             raise Unavailable(
-                f"PostgreSQL at {place} refused the connection: {reason}", REFUSED * ("password" in reason)
+                f"PostgreSQL at {place} refused the connection: {reason}",
+                refused("this_postgres") * ("password" in reason),
             )
         if time.monotonic() + pause > deadline:
             if any(word in reason for word in FULL):

@@ -10,7 +10,8 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, OperationFailure
 
-from dsproj.kernel.where import LOGS, REFUSED, Unavailable, url, without_password
+from dsproj.kernel import where
+from dsproj.kernel.where import LOGS, Unavailable, url, without_password
 
 DATABASE = "project"  # where `make dataset … TO=mongo` puts what it loads, and `collection` looks
 MOST = 16 << 20  # bytes of a document
@@ -44,7 +45,8 @@ def connect_to_mongo() -> MongoClient[Any]:
 def refused(error: OperationFailure) -> Unavailable:
     """The error where the server does not know our password."""
     said = (error.details or {}).get("errmsg", error)
-    return Unavailable(f"MongoDB at {without_password(url('MONGO_URL'))} refused the connection: {said}", REFUSED)
+    server = without_password(url("MONGO_URL"))
+    return Unavailable(f"MongoDB at {server} refused the connection: {said}", where.refused("this_mongo"))
 
 
 def gone() -> Unavailable:

@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from dsproj.kernel.redis_values import Packer
-from dsproj.kernel.where import LOGS, REFUSED, Unavailable, url, without_password
+from dsproj.kernel.where import LOGS, Unavailable, refused, url, without_password
 
 FULL = (
     "Redis is full: it holds as much as REDIS_MEMORY in .env lets it (1g, where nothing is said), and what is there stays. "
@@ -32,6 +32,10 @@ class Connection(redis.Connection):
             raise redis.OutOfMemoryError(FULL) from None
 
 
+class SecureConnection(Connection, redis.SSLConnection):
+    """The same by TLS, for a server elsewhere."""
+
+
 def connect_to_redis() -> redis.Redis:
     """Return this process's `redis.Redis` client; it reconnects by itself and answers in bytes.
 
@@ -42,7 +46,8 @@ def connect_to_redis() -> redis.Redis:
         return client
     address = url("REDIS_URL")
     # The default of 5 s for a whole transfer would cut off a large value on a slow network.
-    client = redis.Redis.from_url(address, socket_timeout=60, connection_class=Connection)
+    kind = SecureConnection if address.startswith("rediss:") else Connection
+    client = redis.Redis.from_url(address, socket_timeout=60, connection_class=kind)
     where = without_password(address)
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
@@ -51,7 +56,7 @@ def connect_to_redis() -> redis.Redis:
             _clients[os.getpid()] = client
             return client
         except redis.AuthenticationError as error:
-            raise Unavailable(f"Redis at {where} refused the connection: {error}", REFUSED) from None
+            raise Unavailable(f"Redis at {where} refused the connection: {error}", refused("this_redis")) from None
         except (redis.ConnectionError, redis.TimeoutError) as error:
             if time.monotonic() > deadline:
                 raise Unavailable(f"No Redis at {where} within {WAIT_SECONDS} s: {error}; {LOGS}", "make up") from None

@@ -1,12 +1,14 @@
 """Where the servers are: what the environment says; in an editor or a script outside the stack, the project's .env."""
 
 import os
+import re
 
+from dsproj import elsewhere
+from dsproj.elsewhere import libpq_reason as libpq_reason
 from dsproj.errors import Problem
 from dsproj.settings import PROJECT, Settings, addresses
 
 LOGS = "`make logs` shows what ails it"
-REFUSED = "make up, which gives it the password of .env, then restart the kernel"
 
 
 class Unavailable(Problem, ConnectionError):
@@ -19,8 +21,8 @@ def postgres() -> dict[str, str]:
         return {}
     found = _of_env_file("PGHOST")
     database = os.environ.get("PGDATABASE") or found["PGDATABASE"]  # of the others none counts without a PGHOST
-    return {"host": found["PGHOST"], "port": found["PGPORT"], "user": found["PGUSER"], "password": found["PGPASSWORD"],
-            "dbname": database}  # fmt: skip
+    known = elsewhere.OF_SERVER | elsewhere.OF_QUERY
+    return {name: found[variable] for name, variable in known.items() if variable in found} | {"dbname": database}
 
 
 def url(name: str) -> str:
@@ -35,13 +37,14 @@ def url(name: str) -> str:
 
 def without_password(url: str) -> str:
     """The host and port in an address, for messages."""
-    return url.partition("://")[2].rpartition("@")[2].split("/")[0]
+    return re.split("[/?]", url.partition("://")[2].rpartition("@")[2])[0]
 
 
-def libpq_reason(said: str) -> str:
-    """The line that tells in what libpq says, which has one for each address that it tried, and hints."""
-    lines = said.strip().splitlines() or ["does not answer"]
-    return next((line for line in reversed(lines) if "failed: " in line), lines[-1]).rpartition(" failed: ")[2]
+def refused(service: str) -> str:
+    """What to do where a server does not know our password."""
+    if service in elsewhere.names():
+        return f"mend {elsewhere.VARIABLES[service]} in .env, then: make up, and restart the kernel"
+    return "make up, which gives it the password of .env, then restart the kernel"
 
 
 def _of_env_file(name: str) -> dict[str, str]:
@@ -50,6 +53,8 @@ def _of_env_file(name: str) -> dict[str, str]:
     if not settings:
         raise Unavailable(f"{name} is not set, and there is no {PROJECT / '.env'}", "make up")
     if settings.engine == "docker":
+        if name in (found := elsewhere.variables(settings, str(PROJECT))):
+            return found
         why = "Docker Compose publishes no ports of data stores, so this runs inside the stack alone"
         cure = "run it in a notebook or in JupyterLab's terminal, or: make shell"
         raise Unavailable(f"{name} is not set: {why}", f"{cure}; with ENGINE=local in .env also out here")
