@@ -5,6 +5,7 @@ import glob
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import psycopg2
 import pytest
 from conftest import PREFIX, checked, command, free_port
 from stacks import BOTH, LocalStack
+from test_remote import two_machines
 
 PROGRAMS = (sorted(glob.glob("/usr/lib/postgresql/*/bin")) or [""])[-1]  # a PostgreSQL that was built with TLS
 PASSWORD, QUOTED = "p@ss/w$rd", "p%40ss%2Fw$rd"
@@ -31,6 +33,20 @@ put("array", numpy.arange(300_000.0))
 assert get("array").sum() == numpy.arange(300_000.0).sum()
 assert wait(enqueue_each(twice, [1, 2, 3])) == [2, 4, 6]
 print(user, by_tls, rows, connect_to_redis().connection_pool.connection_kwargs["db"])
+"""
+
+# Of the same kind as tests/images/mongo, and with TLS.
+MONGO = """
+from pymongo import MongoClient
+from secantus.server import SecantusDBServer
+server = SecantusDBServer(host="127.0.0.1", port=0, storage_path="/data/db")
+server.start()
+MongoClient(server.uri, directConnection=True).admin.command("createUser", "ada", pwd="word", roles=["root"])
+server.stop()
+server = SecantusDBServer(host="0.0.0.0", port=27017, storage_path="/data/db", require_auth=True,
+                          tls_cert_file="/c.pem", tls_key_file="/k.pem")
+server.start()
+server.wait()
 """
 
 
@@ -57,7 +73,11 @@ class Servers:
         self.folder, self.host = folder, host
         self.certificates = Certificates(folder, ["DNS:localhost", f"IP:{host}"])
         self.port, self.redis_port, self.process = free_port(23000), free_port(24000), None
-        self.redis = f"{PREFIX}-elsewhere-redis"
+        self.redis, self.mongo, self.mongo_port = (
+            f"{PREFIX}-elsewhere-redis",
+            f"{PREFIX}-elsewhere-mongo",
+            free_port(25000),
+        )
         self.postgres_url = (
             f"postgresql://ada:{QUOTED}@{host}:{self.port}/lab?sslmode=verify-full&sslrootcert=config/ca.pem"
         )
@@ -113,6 +133,14 @@ class Servers:
         command("docker", "rm", "--force", self.redis)
         checked("docker", "run", "-d", "--name", self.redis, *mounts, *ports, "redis:8", "redis-server", *tls.split())
 
+    def start_mongo(self):
+        """The stand-in for MongoDB, which knows TLS; the user's password is `word`."""
+        files = [f"{self.certificates.certificate}:/c.pem:ro", f"{self.certificates.key}:/k.pem:ro"]
+        mounts = [word for file in files for word in ("--volume", file)]
+        words = ["--name", self.mongo, *mounts, "-p", f"{self.host}:{self.mongo_port}:27017", "--entrypoint"]
+        command("docker", "rm", "--force", "--volumes", self.mongo)
+        checked("docker", "run", "-d", *words, "/opt/mongo/bin/python", "mongo:8.0", "-c", MONGO)
+
     def query(self, query, database="lab", user="ada"):
         """By the socket, as someone at the server; the rows."""
         with contextlib.closing(
@@ -142,7 +170,7 @@ def servers():
         finally:
             made.stop()
             if shutil.which("docker"):
-                command("docker", "rm", "--force", "--volumes", made.redis)
+                command("docker", "rm", "--force", "--volumes", made.redis, made.mongo)
 
 
 def bridge():
@@ -297,3 +325,68 @@ def test_what_is_wrong_is_said_at_once(servers, tmp_path, engine):
         assert servers.query("SELECT count(*) > 0 FROM adult") == [(True,)]
     finally:
         project.remove()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", BOTH)
+def test_documents_elsewhere(servers, kind, tmp_path, engine):
+    """In the database that the URL names, by TLS; a backup leaves them out, and the store here keeps its own."""
+    servers.start_mongo()
+    project = kind(tmp_path / "project", f"{PREFIX}-documents-{kind.kind}")
+    project.remove()
+    look = "from lib.mongo import collection as c; print(c('field_notes').database.name, c('field_notes').count_documents({}))"
+    where = f"{servers.host}:{servers.mongo_port}"
+    url = f"mongodb://ada:word@{where}/lab?authSource=admin&tls=true&tlsCAFile=config/ca.pem&directConnection=true"
+    try:
+        project.generate(mongo="true", dataset="none")
+        here = project.python(look).split()
+        (project.path / "config/ca.pem").write_bytes(servers.certificates.ca.read_bytes())
+        for broken, said in {
+            url.replace("word", "other"): "uthentication failed",
+            url.replace("&tlsCAFile=config/ca.pem", ""): "by tlsCAFile=config/ca.pem after the ?",
+            url.replace(str(servers.mongo_port), "9"): "is it up, and may this machine reach it?",
+        }.items():
+            point(project, f"MONGO_URL='{broken}'")
+            printed = project.refused("up")
+            assert said in printed and f"MongoDB at {servers.host}" in printed and "mend MONGO_URL" in printed
+        point(project, f"MONGO_URL='{url}'")
+        assert f"elsewhere: MongoDB at {where}, database lab (TLS)" in project.make("up")
+        assert not project.host_process_id("this_mongo")
+        assert project.python(look).split() == ["lab", here[1]]
+        assert "elsewhere: healthy" in project.make("ps")
+        (project.path / "more.json").write_text('[{"a": 1}, {"a": 2}]')
+        assert "elsewhere" in project.make("dataset", "SOURCE=more.json", "TO=mongo")
+        assert project.python("from lib.mongo import collection as c; print(c('more').count_documents({}))") == "2\n"
+        assert f"MongoDB at {where}, database lab is elsewhere, and left out" in project.make("backup")
+        point(project)
+        project.make("up")
+        assert project.python(look).split() == here
+    finally:
+        project.remove()
+
+
+@pytest.mark.long
+def test_a_store_elsewhere_stays_when_the_project_goes(servers, tmp_path_factory, engine):
+    """To a larger machine and back: neither saved nor restored there, and nothing of it is dropped; the other stores move."""
+    servers.new_database()
+    with two_machines(tmp_path_factory.mktemp("r")) as (here, there):
+        if here.other.space:  # a way from there to the server
+            (line,) = [each for each in checked("ip", "addr", "show", here.other.link).splitlines() if "inet " in each]
+            gateway = line.split()[1].partition("/")[0]
+            checked("ip", "-n", here.other.space, "route", "add", servers.host, "via", gateway)
+        (here.path / "config/ca.pem").write_bytes(servers.certificates.ca.read_bytes())
+        point(here, f"POSTGRES_URL='{servers.postgres_url}'")
+        here.make("up")
+        here.python("from lib.cache import put; put('mine', 1)")
+        rows = servers.query("SELECT count(*) FROM adult")
+        assert "is elsewhere, and left out" in here.make("remote", "HOST=large", "DIR=~/pro ject")
+        assert there.sql("SELECT current_database()") == "lab"
+        assert there.python("from lib.cache import get; print(get('mine'))") == "1\n"
+        servers.query("SET ROLE ada; CREATE TABLE made_there AS SELECT 7 AS n; DELETE FROM adult WHERE _id = 1")
+        here.make("remote-down")
+        assert servers.query("SELECT n FROM made_there") == [(7,)]
+        assert servers.query("SELECT count(*) + 1 FROM adult") == rows
+        assert here.python("from lib.cache import get; print(get('mine'))") == "1\n"
+        for path in (here.path / "backups").glob("*.tar"):
+            with tarfile.open(path) as archive:
+                assert not any(name.startswith("postgres") for name in archive.getnames())

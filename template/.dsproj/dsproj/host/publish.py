@@ -14,6 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from dsproj import elsewhere
 from dsproj.errors import Problem
 from dsproj.host import docker_program as program
 from dsproj.host import update
@@ -106,7 +107,10 @@ def take_out(folder: Path) -> None:
 def build(kind: str, base: str, name: str, folder: Path, found: dict[str, str]) -> None:
     environment = program.environment(f"this_{kind}")
     lines = [f"FROM {base}", *COPIES[kind]]
-    lines += [f"ENV {each}={json.dumps(environment[each])}" for each in VARIABLES[kind] if environment.get(each)]
+    kept = [
+        each for each in VARIABLES[kind] if not (each.startswith("PG") and elsewhere.names(environment))
+    ]  # a server's
+    lines += [f"ENV {each}={json.dumps(environment[each])}" for each in kept if environment.get(each)]
     (folder / "Dockerfile").write_text("\n".join([*lines, ""]), encoding="utf-8")
     # What Compose has noted would make its container one of this project's.
     found = {**found, **dict.fromkeys(("com.docker.compose.project", "com.docker.compose.service"), "")}

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions, extras, sql
 
-from dsproj.kernel.where import LOGS, Unavailable, libpq_reason, postgres, refused
+from dsproj.kernel.where import Unavailable, gone, libpq_reason, postgres, refused
 
 WAIT_SECONDS = 30  # how long a server that is still starting is waited for
 # libpq gives no error code for a refused connection. These mean that a server answered: only those of PASSING pass by themselves.
@@ -187,7 +187,7 @@ def _connect() -> extensions.connection:
         if time.monotonic() + pause > deadline:
             if any(word in reason for word in FULL):
                 raise Unavailable(f"PostgreSQL at {place} has no connection left: {reason}", FREE)
-            raise Unavailable(f"No PostgreSQL at {place} within {WAIT_SECONDS} s: {reason}; {LOGS}", "make up")
+            raise gone("this_postgres", f"No PostgreSQL at {place} within {WAIT_SECONDS} s: {reason}")
         if pause > 1:
             log.warning("Waiting for PostgreSQL at %s …", place)
         time.sleep(pause)

@@ -34,7 +34,7 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, 
 from dsproj.errors import Problem
 from dsproj.files import sha256
 from dsproj.kernel.document_types import Contents, account, documents, encoded, look
-from dsproj.kernel.mongo_client import DATABASE, connect_to_mongo
+from dsproj.kernel.mongo_client import project_database
 from dsproj.kernel.stores_mongo import LEDGER, LOADING, RAW, batches, beside, head_of
 from dsproj.report import Report, Stopwatch, serve
 from dsproj.sets import PROJECT, DataSet, collections
@@ -52,7 +52,7 @@ def main(report: Report, mode: str = "once", name: str = "") -> Any:
     if mode not in ("once", "real", "replace", "force", "drop", "missing", "vacant", "ledger"):
         raise Problem(f'what is "{mode}"? See the head of {__file__}')
     try:
-        database = connect_to_mongo()[DATABASE]
+        database = project_database()
         with alone():
             settle(database)
             return asked(report, database, mode, name)
@@ -190,7 +190,7 @@ def load(report: Report, database: Database[Any], chosen: DataSet, known: Entry 
     if known and not wanted and not anew:
         return [f"{name} ({known['documents']:,} documents)" + changed(chosen, known)]
     if not known and name in database.list_collection_names():
-        may_go = f'connect_to_mongo()["{DATABASE}"].drop_collection("{name}")'
+        may_go = f'connect_to_mongo()["{database.name}"].drop_collection("{name}")'
         what = f"{name}: there is a collection of this name that no seed has made; it is left as it is"
         raise Problem(f"{what} (if it may go, in a notebook: {may_go})")
     watch, parts = Stopwatch(), chosen.all if anew else wanted

@@ -8,12 +8,13 @@ from typing import Any
 from bson.errors import InvalidDocument
 from pymongo import MongoClient
 from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, OperationFailure
 
 from dsproj.kernel import where
-from dsproj.kernel.where import LOGS, Unavailable, url, without_password
+from dsproj.kernel.where import Unavailable, url, without_password
 
-DATABASE = "project"  # where `make dataset … TO=mongo` puts what it loads, and `collection` looks
+DATABASE = "project"  # where `make dataset … TO=mongo` puts what it loads, and `collection` looks; elsewhere the URL's, if it names one
 MOST = 16 << 20  # bytes of a document
 NO_LOGIN = (13, 18)  # MongoDB's codes for who may not, and for a wrong password
 WAIT_MILLISECONDS = 5000  # how long a server that is still starting is waited for
@@ -51,18 +52,23 @@ def refused(error: OperationFailure) -> Unavailable:
 
 def gone() -> Unavailable:
     """The error where no server answers."""
-    where, seconds = without_password(url("MONGO_URL")), WAIT_MILLISECONDS / 1000
-    return Unavailable(f"No MongoDB at {where} within {seconds:g} s; {LOGS}", "make up")
+    server, seconds = without_password(url("MONGO_URL")), WAIT_MILLISECONDS / 1000
+    return where.gone("this_mongo", f"No MongoDB at {server} within {seconds:g} s")
+
+
+def project_database() -> Database[Any]:
+    """The one that holds the project's collections."""
+    return connect_to_mongo().get_default_database(DATABASE)
 
 
 def collection(name: str) -> Collection[Any]:
     """Return a collection of the project's database. Raises KeyError, with the names there are, where it is not there."""
     with answering():
-        database = connect_to_mongo()[DATABASE]
+        database = project_database()
         there = sorted(database.list_collection_names())
     if name not in there:
         shown = ", ".join(each for each in there if not each.startswith(("dsproj_", "system."))) or "none"
-        how = f"make dataset SOURCE=<file> TO=mongo TABLE={name}, or connect_to_mongo()[{DATABASE!r}][{name!r}].insert_many(…)"
+        how = f"make dataset SOURCE=<file> TO=mongo TABLE={name}, or connect_to_mongo()[{database.name!r}][{name!r}].insert_many(…)"
         raise KeyError(f"no collection {name}; there are: {shown}. To make it: {how}")
     return database[name]
 

@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from dsproj.kernel.redis_values import Packer
-from dsproj.kernel.where import LOGS, Unavailable, refused, url, without_password
+from dsproj.kernel.where import Unavailable, gone, refused, url, without_password
 
 FULL = (
     "Redis is full: it holds as much as REDIS_MEMORY in .env lets it (1g, where nothing is said), and what is there stays. "
@@ -59,5 +59,5 @@ def connect_to_redis() -> redis.Redis:
             raise Unavailable(f"Redis at {where} refused the connection: {error}", refused("this_redis")) from None
         except (redis.ConnectionError, redis.TimeoutError) as error:
             if time.monotonic() > deadline:
-                raise Unavailable(f"No Redis at {where} within {WAIT_SECONDS} s: {error}; {LOGS}", "make up") from None
+                raise gone("this_redis", f"No Redis at {where} within {WAIT_SECONDS} s: {error}") from None
             time.sleep(0.25)

@@ -7,7 +7,7 @@ from typing import Any
 import redis
 from redis._parsers.socket import SERVER_CLOSED_CONNECTION_ERROR, SocketBuffer
 
-from dsproj.kernel.where import LOGS, Unavailable, url, without_password
+from dsproj.kernel.where import gone, url, without_password
 
 Buffer = bytes | bytearray | memoryview
 LONG = 2**16  # bytes, from which on a value is worth the trouble
@@ -46,8 +46,7 @@ def _available() -> Iterator[None]:
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError) as error:
-        where = without_password(url("REDIS_URL"))
-        raise Unavailable(f"Redis at {where} does not answer: {error}; {LOGS}", "make up") from None
+        raise gone("this_redis", f"Redis at {without_password(url('REDIS_URL'))} does not answer: {error}") from None
 
 
 def write(client: redis.Redis, key: str, data: bytes | Pieces, ttl: float | None) -> None:

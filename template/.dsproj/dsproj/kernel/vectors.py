@@ -103,7 +103,7 @@ def _found(collection: Collection[Any] | str, made: bool = False) -> Collection[
     if not isinstance(collection, str):
         return collection
     if made:
-        return mongo_client.connect_to_mongo()[mongo_client.DATABASE][collection]
+        return mongo_client.project_database()[collection]
     return mongo_client.collection(collection)
 
 

@@ -40,6 +40,14 @@ def without_password(url: str) -> str:
     return re.split("[/?]", url.partition("://")[2].rpartition("@")[2])[0]
 
 
+def gone(service: str, what: str) -> Unavailable:
+    """The error where a server does not answer."""
+    if service in elsewhere.names():
+        cure = f"is that server up, and may this machine reach it? It is {elsewhere.VARIABLES[service]} in .env"
+        return Unavailable(what, cure)
+    return Unavailable(f"{what}; {LOGS}", "make up")
+
+
 def refused(service: str) -> str:
     """What to do where a server does not know our password."""
     if service in elsewhere.names():
