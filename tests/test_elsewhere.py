@@ -355,7 +355,8 @@ def test_documents_elsewhere(servers, kind, tmp_path, engine):
         assert project.python(look).split() == ["lab", here[1]]
         assert "elsewhere: healthy" in project.make("ps")
         (project.path / "more.json").write_text('[{"a": 1}, {"a": 2}]')
-        assert "elsewhere" in project.make("dataset", "SOURCE=more.json", "TO=mongo")
+        printed = command("make", "dataset", "SOURCE=more.json", "TO=mongo", cwd=project.path).printed
+        assert f"elsewhere      MongoDB at {where}, database lab (TLS)" in printed
         assert project.python("from lib.mongo import collection as c; print(c('more').count_documents({}))") == "2\n"
         assert f"MongoDB at {where}, database lab is elsewhere, and left out" in project.make("backup")
         point(project)
