@@ -2,9 +2,11 @@
 
 import contextlib
 import glob
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -226,6 +228,48 @@ def test_a_store_elsewhere_on_the_local_stack(servers, tmp_path):
         assert servers.query("SELECT count(*) FROM adult") == [(rows,)]
     finally:
         project.remove()
+
+
+@pytest.mark.skipif(not shutil.which("docker"), reason="there is no docker program")
+def test_what_compose_is_told(render):
+    """No service for a store elsewhere, its address for all that use it, on a cluster's hub too; and back to what was."""
+    path = render(cluster=True)
+    checked(sys.executable, ".dsproj", "help", cwd=path)
+    (path / "config/ca.pem").write_text("a certificate")
+    service = {"extends": {"file": "docker-compose.yml", "service": "this_worker"}}
+    service["command"] = ["python", "-m", "dsproj.kernel.service", "run", "lib.feed.run", "feed"]
+    (path / "config/services.json").write_text(json.dumps({"services": {"feed": service}}))
+    words = "POSTGRES_PASSWORD REDIS_PASSWORD MONITOR_PASSWORD JUPYTER_TOKEN".split()
+    before = "".join(f"{name}=x\n" for name in words) + "NB_UID=1\nNB_GID=1\nJUPYTER_PORT=8888\nMONITOR_PORT=5000\n"
+    hub = "COMPOSE_FILE=docker-compose.yml:docker/cluster/hub.yml\n"
+    tell = "from dsproj.host.stores_elsewhere import tell_compose as t; from dsproj.settings import Settings; t(Settings())"
+    how = {"cwd": path, "env": os.environ | {"PYTHONPATH": ".dsproj"}}
+    for start in (before, before + hub):
+        url = f"postgresql://ada:{QUOTED}@db.example.org/lab?sslmode=verify-full&sslrootcert=config/ca.pem"
+        (path / ".env").write_text(f"{start}POSTGRES_URL='{url}'\nREDIS_URL='rediss://:a$b@[::1]:6/3'\n")
+        assert "host.docker.internal" in command(sys.executable, "-c", tell, **how).printed
+        (path / ".env").write_text((path / ".env").read_text().replace("[::1]:6", "redis.example.org"))
+        checked(sys.executable, "-c", tell, **how)
+        services = json.loads(checked("docker", "compose", "config", "--format", "json", cwd=path))["services"]
+        assert services.keys() & {"this_postgres", "this_redis"} == set() and services.keys() >= {"feed", "this_dask"}
+        for name in ("this_jupyter", "this_worker", "this_monitor", "this_dask", "feed"):
+            found = services[name]["environment"]
+            assert (found["PGHOST"], found["PGPORT"], found["PGPASSWORD"]) == (
+                "db.example.org",
+                "5432",
+                PASSWORD.replace("$", "$$"),
+            )
+            assert (
+                found["PGSSLROOTCERT"] == "/home/jovyan/config/ca.pem"
+                and found["REDIS_URL"] == "rediss://:a$$b@redis.example.org:6379/3"
+            )
+        assert services["this_monitor"]["environment"]["RQ_DASHBOARD_REDIS_URL"] == found["REDIS_URL"]
+        assert (path / ".local/stores.yml").stat().st_mode & 0o777 == 0o600
+        (path / ".env").write_text(
+            "\n".join(each for each in (path / ".env").read_text().splitlines() if "_URL=" not in each) + "\n"
+        )
+        checked(sys.executable, "-c", tell, **how)
+        assert (path / ".env").read_text() == start and not (path / ".local/stores.yml").exists()
 
 
 @pytest.mark.long
