@@ -5,16 +5,19 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
 from conftest import PREFIX, ROOT, checked, command, wait_for
 from engines import machines
 from stacks import IDENTITY, LocalStack
+from test_dask import STRANGERS
 from test_registry import CONFIG, answers
 from test_render import make_env
 
@@ -31,6 +34,9 @@ def nap(seconds):
     time.sleep(seconds)
     return os.environ.get("NODE", "hub"), VERSION
 
+def seen(name):
+    return os.environ.get(name)
+
 def slow(seconds):
     con, cur = connect_to_postgres()
     cur.execute("INSERT INTO starts VALUES (%s, now())", [os.environ.get("NODE", "hub")])
@@ -38,6 +44,8 @@ def slow(seconds):
     time.sleep(seconds)
     return os.environ.get("NODE", "hub")
 """
+
+CREDENTIAL = 'is $HOME & "more"'  # of the user's own, in config/jupyter.env
 
 
 def fill(name):
@@ -55,7 +63,7 @@ def test_swarm_takes_the_stack_which_publishes_nothing_and_holds_no_secret(rende
     assert not re.search("PASSWORD|TOKEN|REDIS_URL", text)
     if not shutil.which("docker") or command("docker", "stack", "config", "--help").returncode:
         pytest.skip("the docker program is not installed")
-    variables = {name: fill(name) for name in re.findall(r"\$\{(\w+)", text)} | {"WORKER_MEMORY": "2g"}
+    variables = {name: fill(name) for name in re.findall(r"\$\{(CLUSTER_\w+)", text)}
     checked("docker", "stack", "config", "--compose-file", path, cwd=project, env=os.environ | variables)
 
 
@@ -75,8 +83,9 @@ def test_the_hub_is_composes_own_with_one_network_more(render):
     joined, networks = services()
     assert networks["cluster"] | {"ipam": {}} == {"name": "mine-cluster", "external": True, "ipam": {}}
     for name, service in joined.items():
-        is_store = name in ("this_postgres", "this_redis", "this_mongo")
-        assert set(service.pop("networks")) == ({"default", "cluster"} if is_store else {"default"}), name
+        both = name in ("this_postgres", "this_redis", "this_mongo", "this_scheduler")
+        expected = {"default", "cluster"} if both else {"cluster"} if name == "this_dask" else {"default"}
+        assert set(service.pop("networks")) == expected, name
         assert service == {key: value for key, value in plain[name].items() if key != "networks"}, name
 
 
@@ -96,7 +105,7 @@ def test_what_is_no_cluster_is_told_which_command_makes_it_one(engine, render):
     done = command("make", "deploy", "REGISTRY=r:5000", cwd=project)
     assert "not prepared as a cluster's hub\nTo finish: make cluster\n" in done.stderr and done.returncode
     done = command("make", "cluster", "ADDRESS=203.0.113.9", cwd=project)
-    assert "203.0.113.9 is not an address of this machine\nTo finish: make cluster ADDRESS=" in done.stderr
+    assert "203.0.113.9:2377: bind: cannot assign requested address\nTo finish: make cluster ADDRESS=" in done.stderr
     assert checked("docker", "info", "--format", "{{.Swarm.LocalNodeState}}").strip() == "inactive"
     assert "CLUSTER" not in (project / ".env").read_text()
 
@@ -264,12 +273,19 @@ class Cluster:
         listed = self.hub.docker("node", "ls", "--format", "{{.Hostname}} {{.Status}}").splitlines()
         return dict(line.split() for line in listed)
 
+    @property
+    def services(self):
+        return [f"{self.slug}_workers", f"{self.slug}_dask"]
+
     def tasks(self):
-        words = ["service", "ps", "--quiet", "--filter=desired-state=running", f"{self.slug}_workers"]
+        words = ["service", "ps", "--quiet", "--filter=desired-state=running", *self.services]
         return set(self.hub.docker(*words).split())
 
     def log(self):
-        return self.hub.run("docker", "service", "logs", f"{self.slug}_workers").printed
+        """What workers say, those that ended too; `docker service logs` may wait for ever for a machine that was cut off."""
+        label = f"label=com.docker.stack.namespace={self.slug}"
+        found = [(each, each.docker("ps", "--all", "--quiet", f"--filter={label}").split()) for each in self.machines]
+        return "".join(each.run("docker", "logs", container).printed for each, many in found for container in many)
 
 
 @pytest.fixture(scope="module")
@@ -294,13 +310,14 @@ def cluster(engine, tmp_path_factory):
                 file.write("CLUSTER_ENCRYPTION=off\n" * (not can_encrypt()))
             found.commit(LIB)
             found.sql("CREATE TABLE starts (node text, at timestamptz)")
+            found.sql("CREATE TABLE numbers AS SELECT n AS _id, n % 7 AS kind FROM generate_series(1, 100000) AS n")
             yield found
         finally:
             found.registry.stop()
             print(json.dumps(found.figures, indent=1))
     left = command("ip", "netns").stdout + command("ip", "-brief", "link").stdout
     assert not [machine.name for machine in made if machine.name in left]
-    assert checked("ip", "-brief", "address", "show", "docker0") == before[1]
+    assert checked("ip", "-brief", "address", "show", "docker0").split()[2] == before[1].split()[2]
     rules = {
         line for line in before[0].splitlines() if line.startswith("-A") and "docker0" in line and "--dport" not in line
     }
@@ -335,7 +352,7 @@ class Registry:
 def test_make_cluster_says_what_to_type_on_the_others(cluster):
     hub = cluster.hub
     assert "not prepared as a cluster's hub" in cluster.refused("deploy", f"REGISTRY={hub.registry}")
-    assert "203.0.113.9 is not an address of this machine" in cluster.refused("cluster", "ADDRESS=203.0.113.9")
+    assert "203.0.113.9:2377: bind: cannot assign" in cluster.refused("cluster", "ADDRESS=203.0.113.9")
     before = {
         name: hub.docker("compose", "-p", cluster.slug, "ps", "-q", name) for name in ("this_jupyter", "this_monitor")
     }
@@ -356,22 +373,57 @@ def test_an_interrupted_deploy_is_finished_by_the_same_command(cluster):
     (cluster.path / "lib/new.py").write_text("")
     assert "this is not committed: lib/new.py" in cluster.refused("deploy", f"REGISTRY={cluster.hub.registry}")
     (cluster.path / "lib/new.py").unlink()
+    (cluster.path / "config/jupyter.env").write_text(f"CREDENTIAL='{CREDENTIAL}'\n")
     words = [*cluster.hub.inside(), sys.executable, ".dsproj", "deploy", f"REGISTRY={cluster.hub.registry}"]
     environment = os.environ | {"DOCKER_HOST": cluster.hub.socket}
-    with subprocess.Popen(words, cwd=cluster.path, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        time.sleep(15)
-        process.send_signal(2)
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    how["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell's & would have it ignore
+    with subprocess.Popen(words, cwd=cluster.path, env=environment, **how) as process:
+        assert any("is built" in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
         assert "the same command goes on" in process.stderr.read()
     start = time.monotonic()
     cluster.make("deploy", f"REGISTRY={cluster.hub.registry}")
     cluster.figures["first deploy"] = time.monotonic() - start
     found, _ = cluster.nap(24, 0.5)
     assert {node for node, _ in found} == {machine.name for machine in cluster.machines}
+    ask = "from lib.jobs import *; from lib.where import seen; print(wait(enqueue_each(seen, ['CREDENTIAL'])))"
+    assert eval(cluster.python(ask)) == [CREDENTIAL]
     start = time.monotonic()
     before = cluster.tasks()
     cluster.make("deploy")
     cluster.figures["deploy of what runs"] = time.monotonic() - start
     assert before == cluster.tasks(), "nobody restarts"
+
+
+# On each worker a list; each worker then sums those of all, and so fetches them from the others.
+DASK = """
+import os
+from lib.cluster import connect_to_cluster, read_table
+client = connect_to_cluster()
+client.wait_for_workers({workers}, timeout=60)
+where = client.run(lambda: os.environ.get("NODE", "hub"))
+lists = [client.submit(lambda n: [n] * 1000, number, workers=[each], pure=False) for number, each in enumerate(where)]
+sums = [client.submit(lambda *of: sum(map(sum, of)), *lists, workers=[each], pure=False).result(60) for each in where]
+numbers = read_table("numbers", size=5000)
+kinds = numbers.map_partitions(lambda part: part.assign(node=os.environ.get("NODE", "hub"))).compute()
+print((sorted(where.values()), set(sums), sorted(set(kinds.node)), len(kinds), int(numbers.kind.sum().compute())))
+"""
+
+
+@drill
+def test_dask_works_on_every_machine_and_the_hubs_own_beside_them(cluster):
+    machines = [machine.name for machine in cluster.machines]
+    cluster.hub.run(
+        "docker", "compose", "up", "--detach", "--no-deps", "--scale=this_dask=1", "this_dask", cwd=cluster.path
+    )
+    try:
+        where, sums, read, rows, total = eval(cluster.python(DASK.format(workers=4)))
+    finally:
+        cluster.hub.run("docker", "compose", "rm", "--force", "--stop", "this_dask", cwd=cluster.path)
+    assert where == sorted([*machines, "hub"]) and sums == {1000 * (1 + 2 + 3)}
+    assert set(read) <= set(where) and len(read) > 1
+    assert (rows, total) == (100_000, sum(number % 7 for number in range(1, 100_001)))
 
 
 @drill
@@ -393,23 +445,64 @@ def test_code_that_is_edited_is_refused_until_it_is_deployed(cluster):
         refused.returncode
         and "lib/where.py is another here\nTo finish: git commit, then: make deploy" in refused.stderr
     )
+    connect = "from lib.cluster import *; connect_to_cluster()"
+    refused = cluster.try_python(connect)
+    assert (
+        refused.returncode
+        and "have another lib/ than this notebook\nTo finish: git commit, then: make deploy" in refused.stderr
+    )
     cluster.commit(LIB.replace("VERSION = 1", "VERSION = 2"))
     start = time.monotonic()
     cluster.make("deploy")
     cluster.figures["deploy of an edit"] = time.monotonic() - start
     assert {version for _, version in cluster.nap(4, 0.1)[0]} == {2}
+    cluster.python(connect)
+
+
+@drill
+def test_a_commit_that_does_not_start_is_taken_back(cluster):
+    module = cluster.path / ".dsproj/dsproj/kernel/cluster_worker.py"
+    whole = module.read_text()
+    module.write_text(f"raise SystemExit('no worker today')\n{whole}")
+    cluster.commit(LIB.replace("VERSION = 1", "VERSION = 2"))
+    start = time.monotonic()
+    said = cluster.refused("deploy")
+    cluster.figures["a commit that does not start: make deploy says so after"] = time.monotonic() - start
+    assert "The new workers do not start, and Swarm goes back to those before" in said
+    assert {version for _, version in cluster.nap(4, 0.1)[0]} == {2}
+    cluster.figures["a commit that does not start: a job is done again after"] = time.monotonic() - start
+    assert "no worker today" in cluster.log()
+    module.write_text(whole)
+    cluster.commit(LIB.replace("VERSION = 1", "VERSION = 2"))
+    cluster.make("deploy")
+    assert {version for _, version in cluster.nap(4, 0.1)[0]} == {2}
+
+
+DASK_NAPS = """
+import time
+from lib.cluster import connect_to_cluster
+client = connect_to_cluster()
+client.wait_for_workers(2, timeout=60)
+print(client.gather([client.submit(lambda n: time.sleep(1.5) or n, n, pure=False) for n in range(30)]) == list(range(30)))
+"""
 
 
 @drill
 def test_a_job_on_a_machine_that_is_cut_off_is_done_again_and_counts_once(cluster):
     cluster.hub.docker("node", "update", "--availability=drain", cluster.hub.name)
     cluster.make("scale", "N=2")
-    enqueue = "from lib.jobs import *; from lib.where import slow; print(enqueue_each(slow, [25])[0].id)"
+    enqueue = "from lib.jobs import *; from lib.where import slow; print(enqueue_each(slow, [35])[0].id)"
     job = cluster.python(enqueue)
     node = wait_for(lambda: cluster.sql("SELECT node FROM starts"), 30, "its start")[0]
     (lost,) = [machine for machine in cluster.others if machine.name == node]
+    pool = ThreadPoolExecutor(1)
+    dask = pool.submit(cluster.python, DASK_NAPS)
+    time.sleep(8)  # both of Dask's workers are at it
     cut = time.monotonic()
     lost.cut()
+    dask.add_done_callback(
+        lambda _: cluster.figures.update({"machine cut off: all of Dask's results after": time.monotonic() - cut})
+    )
     try:
         wait_for(lambda: cluster.nodes()[node] == "Down", 60, "what Swarm notices")
         cluster.figures["machine cut off: Swarm says Down after"] = time.monotonic() - cut
@@ -419,11 +512,12 @@ def test_a_job_on_a_machine_that_is_cut_off_is_done_again_and_counts_once(cluste
         cluster.figures["machine cut off: its job begins anew after"] = time.monotonic() - cut
     finally:
         lost.back()
+    assert dask.result(180) == "True"
     fetch = f"from lib.jobs import queue; job = queue().fetch_job({job!r}); print(job.get_status().value, len(job.results()), job.return_value())"
     wait_for(lambda: cluster.python(fetch).startswith("finished"), 120, "its result")
     back = time.monotonic()
     wait_for(lambda: cluster.nodes()[node] == "Ready", 60, "the machine's return")
-    time.sleep(max(0, 40 - (time.monotonic() - back)))  # the one that was cut off has done its work, too
+    time.sleep(max(0, 50 - (time.monotonic() - back)))  # the one that was cut off has done its work, too
     (other,) = [machine.name for machine in cluster.others if machine.name != node]
     assert cluster.python(fetch) == f"finished 1 [['{other}', None]]"
     assert cluster.sql("SELECT count(*) FROM starts") == ["2"]
@@ -454,6 +548,30 @@ def test_the_registry_may_be_away_and_the_hub_may_restart(cluster):
 
 
 @drill
+def test_the_hubs_machine_may_restart(cluster):
+    enqueue = "from lib.jobs import *; from lib.where import nap; print([job.id for job in enqueue_each(nap, [3 + n / 1e4 for n in range(20)])])"
+    jobs = eval(cluster.python(enqueue))
+    time.sleep(4)
+    start = time.monotonic()
+    cluster.hub.stop()
+    cluster.hub.start()
+    cluster.figures["hub's engine stopped and started"] = time.monotonic() - start
+    time.sleep(20)
+    states = cluster.hub.run(
+        "docker", "compose", "ps", "--all", "--format", "{{.Service}} {{.State}}", cwd=cluster.path
+    ).stdout
+    cluster.figures["of its containers then run by themselves"] = sorted(states.splitlines())
+    again = time.monotonic()
+    cluster.make("up")
+    cluster.figures["make up after it"] = time.monotonic() - again
+    ask = f"from lib.jobs import queue; print({{queue().fetch_job(each).get_status().value for each in {jobs!r}}})"
+    wait_for(lambda: cluster.python(ask) == "{'finished'}", 180, "all jobs, after the machine's restart")
+    cluster.figures["all of 20 jobs of 3 s done, from the engine's stop on"] = time.monotonic() - start
+    where, sums, *_ = eval(cluster.python(DASK.format(workers=3)))
+    assert len(where) == 3 and sums == {1000 * (1 + 2)}
+
+
+@drill
 def test_a_stranger_reaches_nothing(cluster):
     allowed = {("tcp", "2377"), ("tcp", "7946"), ("udp", "7946"), ("udp", "4789")}
     for machine in cluster.machines:
@@ -470,33 +588,67 @@ def test_a_stranger_reaches_nothing(cluster):
         for line in (cluster.path / ".env").read_text().splitlines()
         if re.match(r"\w+(PASSWORD|TOKEN)=", line)
     ]
+    secrets += (cluster.path / ".local/dask.pem").read_text().split("-----")[6].split()  # the key
     for machine in cluster.machines:
-        asked = [
-            machine.run(
-                "docker", "ps", "-q", "--filter", f"label=com.docker.swarm.service.name={cluster.slug}_workers"
-            ).stdout.split()
-        ]
-        said = "".join(machine.run("docker", "inspect", container).stdout for container in asked[0])
+        found = machine.docker("ps", "-q", "--filter", f"label=com.docker.stack.namespace={cluster.slug}").split()
+        said = machine.docker("inspect", *found)
+        assert said.count('"Healthcheck"') == len(found) > 1
         assert not [secret for secret in secrets if secret in said], machine.name
-    said = cluster.hub.docker("service", "inspect", f"{cluster.slug}_workers") + cluster.log()
+    said = cluster.hub.docker("service", "inspect", *cluster.services) + cluster.log()
     said += "".join(
         cluster.hub.docker("secret", "inspect", name) for name in cluster.hub.docker("secret", "ls", "-q").split()
     )
     assert not [secret for secret in secrets if secret in said]
-    # A container of somebody else's, on a machine of the cluster, in no network of it and in another one.
+    # A container of somebody else's, on a machine of the cluster: in no network of it, and in it, without the certificate.
     network = f"{cluster.slug}-cluster"
     inspected = json.loads(cluster.hub.docker("network", "inspect", network))[0]
     places = [
         each["IPv4Address"].partition("/")[0] for each in inspected["Containers"].values() if "this_" in each["Name"]
     ]
-    assert len(places) == 2 and inspected["Options"].get("encrypted", "no") == ("" if can_encrypt() else "no")
+    assert len(places) == 3 and inspected["Options"].get("encrypted", "no") == ("" if can_encrypt() else "no")
     stranger = cluster.others[0]
-    image = stranger.docker("images", "--quiet").splitlines()[0]
-    code = "import socket, sys\nfor place in sys.argv[1:]:\n for port in (5432, 6379):\n  probe = socket.socket(); probe.settimeout(2)\n"
-    code += "  try: print(place, port, probe.connect_ex((place, port)))\n  except OSError as error: print(place, port, error)"
-    words = ["run", "--rm", "--entrypoint=python", image, "-c", code, *places, "this_redis", "this_postgres"]
-    reached = [line for line in stranger.docker(*words).splitlines() if line.endswith(" 0")]
-    assert not reached
+    checked("ip", "-n", stranger.name, "route", "delete", "default")  # a gateway beyond may take any connection
+    image = stranger.docker("ps", "--format={{.Image}}").splitlines()[0]
+    servers = {"this_postgres", "this_redis", "this_scheduler"}
+    python = ["--entrypoint=python", image, "-c"]
+    apart = stranger.docker("run", "--rm", *python, WHO_ANSWERS, *places)
+    inside = stranger.docker("run", "--rm", f"--network={network}", *python, WHO_ANSWERS, *places, *servers)
+    assert apart == "" and servers <= set(inside.split()), (apart, inside)
+    where = "--env=DASK_SCHEDULER_ADDRESS=tls://this_scheduler:8786"
+    refused = stranger.docker("run", "--rm", f"--network={network}", where, *python, STRANGERS).splitlines()
+    assert refused == ["without: refused", "plain: refused", "another: refused"]
+    listening = cluster.hub.run(
+        "docker", "compose", "exec", "-T", "this_scheduler", "python", "-c", LISTENING, cwd=cluster.path
+    )
+    assert listening.stdout.split() == ["8786"], listening.printed
+    assert cluster.hub.run(sys.executable, "-c", DASHBOARD, cwd=cluster.path).stdout.split() == ["refused", "200"]
+
+
+# Which servers take a connection?
+WHO_ANSWERS = """
+import contextlib, socket, sys
+for place in sys.argv[1:]:
+    for port in (5432, 6379, 8786):
+        with contextlib.suppress(OSError), socket.create_connection((place, port), 2):
+            print(place)
+"""
+# The ports on which a container listens beyond its loopback, which ends in 7F.
+LISTENING = """
+lines = [line.split() for name in ("tcp", "tcp6") for line in open(f"/proc/net/{name}")]
+print(*{int(words[1].rpartition(":")[2], 16) for words in lines if words[3] == "0A" and not words[1].startswith(("0100007F", "0B00007F"))})
+"""
+# Of the dashboard, to those who have JupyterLab's token and to others.
+DASHBOARD = """
+import urllib.error, urllib.request
+env = dict(line.strip().split("=", 1) for line in open(".env") if "=" in line)
+for headers in ({}, {"Authorization": f"token {env['JUPYTER_TOKEN']}"}):
+    request = urllib.request.Request(f"http://127.0.0.1:{env['JUPYTER_PORT']}/dask/status", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            print("refused" if "/login" in reply.url else reply.status)
+    except urllib.error.HTTPError as error:
+        print("refused" if error.code == 403 else error.code)
+"""
 
 
 @drill

@@ -19,7 +19,8 @@ PACKAGE = ROOM / "dsproj"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The goal inside was 5,400 for what the room did then; what comes new may add to it, and nothing else.
-INSIDE, OUTSIDE, LONGEST_FILE, MOST_COMPLEX = 14750, 669, 330, 15
+INSIDE, OUTSIDE, LONGEST_FILE, MOST_COMPLEX = 14760, 669, 330, 15
+CLUSTER = 477  # what `cluster` adds to both; the goal is 400
 OLDEST = (3, 9)  # of the host's bare python3, as README says
 
 # For each sub-package, that is, for each interpreter: what it may import of dsproj, and of others' packages.
@@ -207,7 +208,7 @@ def lines_of_code(project):
         parts = path.relative_to(project).parts
         if parts[0] in ("data", "ipynb") or "__pycache__" in parts or not path.is_file():
             continue
-        if path.suffix in (".py", ".sh", ".sql", ".yml") or path.name in ("Makefile", "Dockerfile"):
+        if path.suffix in (".py", ".sh", ".sql", ".yml", ".mk") or path.name in ("Makefile", "Dockerfile"):
             lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
             count = sum(1 for line in lines if line and not line.startswith(("#", "--")))
             inside += count if parts[0] == ".dsproj" else 0
@@ -220,6 +221,17 @@ def test_line_budgets(projects):
         outside, inside = lines_of_code(project)
         assert outside <= OUTSIDE, answers
         assert inside <= INSIDE, answers
+
+
+def test_line_budget_of_a_cluster(template, tmp_path):
+    found = []
+    for cluster in (False, True):
+        data = {"dataset": "none", "cluster": cluster, "project_name": "Same"}
+        copier.run_copy(
+            str(template), tmp_path / str(cluster), data=data, defaults=True, unsafe=True, quiet=True, skip_tasks=True
+        )
+        found.append(sum(lines_of_code(tmp_path / str(cluster))))
+    assert found[1] - found[0] <= CLUSTER
 
 
 def test_one_line_speaks_of_the_module_path(projects):

@@ -2,6 +2,4 @@
 VARIABLES += ADDRESS REGISTRY
 
 .PHONY: cluster deploy cluster-down
-cluster:          ; @$(dsproj) cluster
-deploy:           ; @$(dsproj) deploy
-cluster-down:     ; @$(dsproj) cluster-down
+cluster deploy cluster-down: ; @$(dsproj) $@

@@ -24,7 +24,7 @@ DATABASE = ("this_postgres",)  # what nearly all that a person runs there speaks
 STORES = (*DATABASE, "this_redis")
 
 
-def _engine(*needed: str, made: bool = False, destroys: bool = False) -> Any:
+def usable(*needed: str, made: bool = False, destroys: bool = False) -> Any:
     """The engine that ENGINE names, usable here, the needed services running; `made`: .env is made where there is none."""
     from dsproj.host import away, engine, first_env
 
@@ -66,7 +66,7 @@ def _url(report: Screen, given: Given) -> None:
     if _host("away").read().get("phase") == "away":
         return _print(_host("remote").here())
     if not _host("engine").chosen().is_inside():  # a terminal of JupyterLab: it runs
-        _engine(WORK)
+        usable(WORK)
     _links()
     _speak(sys.stdout)
 
@@ -89,45 +89,45 @@ def _print(links: list[tuple[str, str]]) -> None:
 
 
 def _ps(report: Screen, given: Given) -> None:
-    for line in _host("states").table(_engine()):
+    for line in _host("states").table(usable()):
         print(line)
 
 
 def _stats(report: Screen, given: Given) -> None:
-    for line in _host("states").memory(_engine()):
+    for line in _host("states").memory(usable()):
         print(line)
 
 
 def _psql(report: Screen, given: Given) -> None:
     query = given.get("Q", "")
     alone = ["--no-psqlrc", "--pset=pager=off", "--set=ON_ERROR_STOP=1", "--command", query] if query.strip() else []
-    _engine("this_postgres").replace("this_postgres", "psql", *alone)
+    usable("this_postgres").replace("this_postgres", "psql", *alone)
 
 
 def _exec(report: Screen, given: Given) -> None:
     if not given.get("CMD", "").strip():
         raise Problem("Which command?", 'make exec CMD="python -V"')
-    _engine(*DATABASE).replace(WORK, "bash", "-c", given["CMD"])
+    usable(*DATABASE).replace(WORK, "bash", "-c", given["CMD"])
 
 
 def _seed(report: Screen, given: Given) -> None:
     table, to, force = (given.get(name, "").strip() for name in ("TABLE", "TO", "FORCE"))
-    _host("datasets").seed(_engine(made=True), report, table=table, force=force not in NO, to=to)
+    _host("datasets").seed(usable(made=True), report, table=table, force=force not in NO, to=to)
 
 
 def _dataset(report: Screen, given: Given) -> None:
     if dropped := given.get("DROP", "").strip():
         return _host("drop").drop(
-            _engine(made=True), report, dropped, given.get("FORCE", "") not in NO, given.get("TO", "")
+            usable(made=True), report, dropped, given.get("FORCE", "") not in NO, given.get("TO", "")
         )
     names = ("SOURCE", "TABLE", "MODE", "HEADER", "COLUMNS", "ENCODING", "BAD", "WIDTHS", "FILES", "FILENAME", "TO")
-    _host("datasets").dataset(_engine(made=True), report, **{name.lower(): given.get(name, "") for name in names})
+    _host("datasets").dataset(usable(made=True), report, **{name.lower(): given.get(name, "") for name in names})
 
 
 def _service(report: Screen, given: Given) -> None:
     drop = given.get("DROP", "").strip()
     words = (given.get("NAME", "").strip(), given.get("FUNCTION", "").strip(), "" if drop in NO else drop)
-    _host("services").service(_engine(made=True), report, *words)
+    _host("services").service(usable(made=True), report, *words)
 
 
 def _notebook(report: Screen, given: Given) -> None:
@@ -151,7 +151,7 @@ def _notebooks(report: Screen, given: Given, what: str = "run") -> None:
         what = "queue"
     how: Any = {"report": report, "stdin": PIPE, "start_new_session": True}
     try:
-        _engine(*STORES).call("this_jupyter", "dsproj.kernel.run", what, *words, **how)
+        usable(*STORES).call("this_jupyter", "dsproj.kernel.run", what, *words, **how)
     except KeyboardInterrupt:
         if what == "queue":
             raise Problem("Interrupted. The workers go on with the notebooks; the dashboard shows them.") from None
@@ -164,11 +164,11 @@ def _scale(report: Screen, given: Given) -> None:
     wanted = given.get("N", "").strip()
     if not wanted.isdecimal() or int(wanted) > MOST_WORKERS:
         raise Problem(f"How many workers? N={wanted} is no number from 0 to {MOST_WORKERS}", "make scale N=4")
-    _engine().scale(int(wanted), report)
+    usable().scale(int(wanted), report)
 
 
 def _add(report: Screen, given: Given) -> None:
-    _host("packages").add(_engine(), report, given.get("PKG", ""))
+    _host("packages").add(usable(), report, given.get("PKG", ""))
 
 
 def _lock(report: Screen, given: Given) -> None:
@@ -191,16 +191,16 @@ def _update(report: Screen, given: Given) -> None:
 
 
 def _restore(report: Screen, given: Given) -> None:
-    _host("backup").restore(_engine(*STORES), report, given.get("FILE", ""), given.get("FORCE", "") not in NO)
+    _host("backup").restore(usable(*STORES), report, given.get("FILE", ""), given.get("FORCE", "") not in NO)
 
 
 def _upgrade(report: Screen, given: Given) -> None:
-    _host("upgrade_postgres").upgrade(_engine(), report, given.get("TO", "").strip())
+    _host("upgrade_postgres").upgrade(usable(), report, given.get("TO", "").strip())
 
 
 def _destroy(report: Screen, given: Given) -> None:
     force, built = (given.get(name, "") not in NO for name in ("FORCE", "IMAGES"))
-    _host("destroy").destroy(_engine(destroys=True), report, force, built)
+    _host("destroy").destroy(usable(destroys=True), report, force, built)
 
 
 def _help(report: Screen, given: Given) -> None:
@@ -212,13 +212,13 @@ def _help(report: Screen, given: Given) -> None:
 
 def _inside(*words: str, needed: tuple[str, ...] = DATABASE) -> Callable[[Screen, Given], None]:
     """Becomes a program that runs where the notebooks run."""
-    return lambda report, given: _engine(*needed).replace(WORK, *words)
+    return lambda report, given: usable(*needed).replace(WORK, *words)
 
 
 COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
     "help": ("this list", _help),
     "up": ("start everything, wait until it is healthy, load what is not loaded", _up),
-    "down": ("stop everything; the data stays", lambda report, given: _engine().stop(report)),
+    "down": ("stop everything; the data stays", lambda report, given: usable().stop(report)),
     "url": ("the links: JupyterLab, with its token, and the job dashboard", _url),
     "dataset": (
         "add a file or link: SOURCE=… [TABLE=… MODE=append TO=mongo]; withdraw: DROP=…; alone: fetch",
@@ -235,7 +235,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
     "lock": ("the versions of all of them anew; the newest that fit: UPGRADE=1", _lock),
     "ps": ("what runs, and is it healthy?", _ps),
     "stats": ("memory of each service: used, limit, peak, and the variable to change", _stats),
-    "logs": ("follow them, of one service: S=this_worker", lambda report, given: _engine().logs(given.get("S", ""))),
+    "logs": ("follow them, of one service: S=this_worker", lambda report, given: usable().logs(given.get("S", ""))),
     "shell": ("a shell where the notebooks run", _inside("bash")),
     "exec": ('a command there: CMD="python -V"', _exec),
     "test": ("the project's tests, on the running servers", _inside("python", "-m", "pytest", "tests", needed=STORES)),
@@ -248,7 +248,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
     "publish": ("the commit as images, pushed: TO=ghcr.io/<name>, or what image_namespace says", _publish),
     "backup": (
         "all data of the stores into one file in backups/",
-        lambda report, given: _host("backup").save(_engine(*STORES), report),
+        lambda report, given: _host("backup").save(usable(*STORES), report),
     ),
     "restore": ("put one back: FILE=backups/NAME.tar; asks first, unless FORCE=1", _restore),
     "update": ("what the template has learnt since; only to look at it: DRY_RUN=1", _update),
@@ -295,7 +295,7 @@ def _run(name: str, words: list[str], report: Screen) -> None:
     if name in SPEAKS:
         _speak(sys.stderr)
     if name == "exec" and words and "=" not in words[0]:
-        _engine(*DATABASE).replace(WORK, *words)
+        usable(*DATABASE).replace(WORK, *words)
     commands[name][1](report, _read(name, words))
 
 

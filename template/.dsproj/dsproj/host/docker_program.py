@@ -67,12 +67,19 @@ def run(
     return subprocess.run(["docker", *words], input=given, env={**os.environ, **(variables or {})}, **how)
 
 
+def must(*words: str, what: str, cure: str, **how: Any) -> str:
+    """What such a command prints; a Problem, `what` with its last lines, where it fails."""
+    done = run(*words, **how)
+    if done.returncode:
+        raise Problem(what, cure, done.stderr.strip().splitlines()[-8:])
+    return done.stdout.strip()
+
+
 def environment(service: str) -> dict[str, str]:
     """The variables that docker-compose.yml gives a service, passwords among them."""
-    done = run("compose", "config", "--format", "json")
-    if done.returncode:
-        raise Problem(f"docker-compose.yml: {done.stderr.strip()}")
-    return dict(json.loads(done.stdout)["services"][service].get("environment") or {})
+    read = must("compose", "config", "--format", "json", what="docker-compose.yml cannot be read", cure="")
+    found = json.loads(read)["services"][service].get("environment") or {}
+    return {name: value.replace("$$", "$") for name, value in found.items() if value is not None}
 
 
 def compose_file(part: str, wanted: bool) -> None:

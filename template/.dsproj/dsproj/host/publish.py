@@ -41,7 +41,12 @@ PROOFS = {
 
 
 def publish(
-    engine: Docker, report: Report, to: str, kinds: Collection[str] = tuple(PROOFS), then: str = "make publish"
+    engine: Docker,
+    report: Report,
+    to: str,
+    kinds: Collection[str] = tuple(PROOFS),
+    then: str = "make publish",
+    where: str = "TO=ghcr.io/<your name>",
 ) -> dict[str, str]:
     """Build, try and push the images of these kinds, and return their names; then: the command to type once more.
 
@@ -50,7 +55,7 @@ def publish(
     namespace = (to or answer("image_namespace")).strip("/ ")
     if not re.fullmatch(NAMESPACE, namespace):
         what = f"{namespace}: no place in a registry" if namespace else "Which registry are the images for?"
-        raise Problem(what, "make publish TO=ghcr.io/<your name>")
+        raise Problem(what, f"{then} {where}")
     update.require_commit()
     if changes := update.git("status", "--porcelain", "--", ".").splitlines():
         listed = f"{changes[0][3:]}{f' and {len(changes) - 1} more' if changes[1:] else ''}"
@@ -115,9 +120,8 @@ def build(kind: str, base: str, name: str, folder: Path, found: dict[str, str]) 
     # What Compose has noted would make its container one of this project's.
     found = {**found, **dict.fromkeys(("com.docker.compose.project", "com.docker.compose.service"), "")}
     options = [word for label, text in found.items() for word in ("--label", f"{label}={text}")]
-    done = program.run("build", "--quiet", *options, "--tag", name, str(folder))
-    if done.returncode:
-        raise Problem(f"{name} could not be built", "make publish", done.stderr.strip().splitlines()[-8:])
+    words = ["--quiet", *options, "--tag", name, str(folder)]
+    program.must("build", *words, what=f"{name} could not be built", cure="make publish")
 
 
 def labels(commit: str, kind: str) -> dict[str, str]:
@@ -136,9 +140,7 @@ def labels(commit: str, kind: str) -> dict[str, str]:
 
 def prove(kind: str, name: str) -> None:
     words = ["--entrypoint", PROOFS[kind][0], name, *PROOFS[kind][1:]]
-    done = program.run("run", "--rm", "--network=none", *words)
-    if done.returncode:
-        raise Problem(f"{name} does not start", "make publish", done.stderr.strip().splitlines()[-4:])
+    program.must("run", "--rm", "--network=none", *words, what=f"{name} does not start", cure="make publish")
 
 
 def push(name: str, then: str) -> None:
