@@ -11,7 +11,7 @@ from stacks import LocalStack, stack_of
 TEMPLATE = ROOT / "template"
 # The Makefile, and what it includes where jobs may run on several machines.
 MAKEFILES = "\n".join(path.read_text() for path in [TEMPLATE / "Makefile", *TEMPLATE.rglob("targets.mk")])
-TARGETS = set(re.findall(r"^([a-z-]+)\s*:(?!=)", MAKEFILES, re.M))
+TARGETS = set(" ".join(re.findall(r"^([a-z][a-z -]*):(?!=)", MAKEFILES, re.M)).split())
 VARIABLES = {"ENGINE", "PYTHON3", *" ".join(re.findall(r"^VARIABLES \+?:?= *(.*)$", MAKEFILES, re.M)).split()}
 WORDS = set(
     "a all an any each it its more new no of one own room some sure that the them this up-to-date use way your".split()
