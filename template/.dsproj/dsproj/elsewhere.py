@@ -157,7 +157,7 @@ def refusal(service: str, name: str, reason: str) -> Problem:
     if "certificate" in reason:
         option = {"this_postgres": "sslrootcert", "this_redis": "ssl_ca_certs"}.get(service, "tlsCAFile")
         cure += f": who issued the server's, as a file, by {option}=config/ca.pem after the ?"
-    elif re.search("refused|timeout|timed out|translate host|resol|reach", reason):
+    elif re.search("(?i)refused|timeout|timed out|translate host|resol|reach|servers found", reason):
         cure = f"is it up, and may this machine reach it? Else {cure}"
     return Problem(f"{name}: {reason.rstrip('. ')}. Nothing was changed.", f"{cure}; then: make up")
 

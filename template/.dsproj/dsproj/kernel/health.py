@@ -58,7 +58,7 @@ def mongo(url: str, timeout: float = 3) -> str | None:
         with pymongo.MongoClient(url, serverSelectionTimeoutMS=int(timeout * 1000)) as client:
             client.admin.command("ping")
     except pymongo.errors.PyMongoError as error:
-        return f"does not answer: {str(error)[:100]}"
+        return f"does not answer: {str(error).partition(', Timeout:')[0][:100]}"
     return None
 
 
