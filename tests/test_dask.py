@@ -166,7 +166,7 @@ def test_the_dashboard_is_behind_the_token_of_jupyterlab(project):
 def test_a_worker_with_other_code_is_refused(project, tmp_path):
     """A worker on another machine has its own copy of the code; here it is a process with a copy of the project."""
     if project.kind == "docker":
-        pytest.skip("on Docker there are none yet: Dask is not deployed to other machines")
+        pytest.skip("test_cluster.py shows it, with three engines")
     copy = tmp_path / "copy"
     for name in ("lib", ".dsproj"):
         shutil.copytree(project.path / name, copy / name)
