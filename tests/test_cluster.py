@@ -134,7 +134,8 @@ def stack(tmp_path_factory):
 def elsewhere(stack, tmp_path, deployed=None):
     """A worker with a copy of the project as it is now; `deployed` some time before now is one that was cut off."""
     copy = tmp_path / f"copy{time.monotonic_ns()}"
-    shutil.copytree(stack.path, copy, ignore=shutil.ignore_patterns(".local", ".git"))
+    # As an image has it. Compiled code would be taken for that of a file that was edited in the same second.
+    shutil.copytree(stack.path, copy, ignore=shutil.ignore_patterns(".local", ".git", "__pycache__"))
     variables = (
         f"cd {copy}; PYTHONPATH={copy}:{copy}/.dsproj COMMIT=abcdef NODE=other DEPLOYED={deployed or time.time()}"
     )
