@@ -178,6 +178,8 @@ def test_what_is_missing_there_is_named(render, tmp_path, monkeypatch):
     sockets = Path(tempfile.mkdtemp(prefix="s"))  # as short as a socket's path has to be
     monkeypatch.setenv("TMPDIR", str(sockets))
     try:
+        assert "nothing to bring back" in here.make("remote-down")
+        assert not (here.path / ".env").exists(), "what never was away is not started either"
         assert "HOST=user@machine" in here.refused("remote")
         assert "write it as user@machine" in here.refused("remote", "HOST=-oProxyCommand=false")
         (here.path / ".env").write_text("COMPOSE_FILE=docker-compose.yml:docker/cluster/hub.yml\n")

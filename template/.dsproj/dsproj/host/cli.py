@@ -58,8 +58,8 @@ def _remote(report: Screen, given: Given) -> None:
 
 
 def _remote_down(report: Screen, given: Given) -> None:
-    _host("remote").back(report)
-    _up(report, given)
+    if _host("remote").back(report):
+        _up(report, given)
 
 
 def _url(report: Screen, given: Given) -> None:

@@ -112,9 +112,8 @@ def take_out(folder: Path) -> None:
 def build(kind: str, base: str, name: str, folder: Path, found: dict[str, str]) -> None:
     environment = program.environment(f"this_{kind}")
     lines = [f"FROM {base}", *COPIES[kind]]
-    kept = [
-        each for each in VARIABLES[kind] if not (each.startswith("PG") and elsewhere.names(environment))
-    ]  # a server's
+    # Who has the image has nothing to do with a PostgreSQL elsewhere, whose address and user these would be.
+    kept = [each for each in VARIABLES[kind] if not (each.startswith("PG") and elsewhere.names(environment))]
     lines += [f"ENV {each}={json.dumps(environment[each])}" for each in kept if environment.get(each)]
     (folder / "Dockerfile").write_text("\n".join([*lines, ""]), encoding="utf-8")
     # What Compose has noted would make its container one of this project's.

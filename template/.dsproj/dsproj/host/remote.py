@@ -277,18 +277,19 @@ def here() -> list[tuple[str, str]]:
     return links(Settings({**Settings(), **{name: str(port) for name, port in ports.items()}}))
 
 
-def back(report: Report) -> None:
-    """`make remote-down`: bring the project back; then everything runs here again."""
+def back(report: Report) -> bool:
+    """`make remote-down`: bring the project back; is everything to run here again then? Not where it never was away."""
     with away.alone(waits=False):
         note = away.read()
         if note.get("phase") not in ("going", "away", "returning", "home"):
             print("The project is here; there is nothing to bring back.")
-            return
+            return "phase" in note  # cut off while everything started, say
         trip = Trip(report, note)
         if note["phase"] in ("away", "returning"):
             trip.connect()
             trip.fetch()
         _finish(trip)
+        return True
 
 
 def _finish(trip: Trip) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions, extras, sql
 
-from dsproj.kernel.where import Unavailable, gone, libpq_reason, postgres, refused
+from dsproj.elsewhere import libpq_reason
+from dsproj.kernel.where import Unavailable, gone, postgres, refused
 
 WAIT_SECONDS = 30  # how long a server that is still starting is waited for
 # libpq gives no error code for a refused connection. These mean that a server answered: only those of PASSING pass by themselves.

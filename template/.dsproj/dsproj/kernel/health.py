@@ -29,7 +29,7 @@ def postgres(dsn: str = "", timeout: int = 3) -> str | None:
     """Does the server answer, whatever its tables hold? `dsn` as libpq takes it, "" is what PGHOST … say."""
     import psycopg2
 
-    from dsproj.kernel.where import libpq_reason
+    from dsproj.elsewhere import libpq_reason
 
     try:
         with closing(psycopg2.connect(dsn, connect_timeout=timeout)) as connection:

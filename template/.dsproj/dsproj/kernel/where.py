@@ -4,7 +4,6 @@ import os
 import re
 
 from dsproj import elsewhere
-from dsproj.elsewhere import libpq_reason as libpq_reason
 from dsproj.errors import Problem
 from dsproj.settings import PROJECT, Settings, addresses
 
