@@ -155,6 +155,9 @@ print(said("SELECT count(*) FROM (SELECT DISTINCT g, repeat('x', 100) FROM gener
 con.rollback()
 other.cursor().execute("TABLE mine")  # nobody else has noticed
 other.rollback()
+# Hundreds of megabytes to redo: all the states of a server that comes up again last long enough to be met.
+cur.execute("SELECT count(pg_logical_emit_message(true, '', repeat('x', 1000000))) FROM generate_series(1, 400)")
+con.commit()
 print(said("COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID'"))
 con, cur = connect_to_postgres()
 cur.execute("SELECT count(*) > 0 FROM adult")

@@ -22,7 +22,7 @@ WAIT_SECONDS = 30  # how long a server that is still starting is waited for
 # libpq gives no error code for a refused connection. These mean that a server answered: only those of PASSING pass by themselves.
 ANSWERS = ("FATAL", "no password supplied", "certificate", "does not support SSL")
 FULL = ("too many clients", "connection slots")
-PASSING = ("starting up", "shutting down", "recovery", *FULL)
+PASSING = ("the database system is", *FULL)  # starting, ending, redoing its log after a crash
 FREE = "shut down kernels that you do not use: JupyterLab, at the left edge, Running Terminals and Kernels"
 
 OUT_OF_MEMORY = "53200"
