@@ -75,7 +75,7 @@ print(answers)
 STRANGERS = """
 import os, pathlib, socket, ssl
 from distributed import Client
-from dsproj.kernel import cluster_tls
+from dsproj.kernel import cluster_server
 address = os.environ["DASK_SCHEDULER_ADDRESS"]
 host, port = address.removeprefix("tls://").split(":")
 context = ssl.create_default_context()
@@ -88,15 +88,15 @@ except (ssl.SSLError, ConnectionError):
     print("without: refused")
 for name, url, security in (("plain", address.replace("tls", "tcp"), None), ("another", address, "made")):
     if security:
-        cluster_tls.MADE = pathlib.Path("/tmp/dsproj-another.pem")
-        cluster_tls.MADE.unlink(missing_ok=True)
-        security = cluster_tls.security()
+        cluster_server.MADE = pathlib.Path("/tmp/dsproj-another.pem")
+        cluster_server.MADE.unlink(missing_ok=True)
+        security = cluster_server.security()
     try:
         Client(url, security=security, timeout=3)
         print(name + ": let in")
     except (OSError, ValueError) as error:
         print(name + ": refused")
-cluster_tls.MADE.unlink()
+cluster_server.MADE.unlink()
 """
 
 
@@ -124,7 +124,7 @@ def test_the_stack_has_a_scheduler_and_a_worker(project):
     assert project.states() == dict.fromkeys([*SERVICES, "this_scheduler", "this_dask"], "healthy")
     pem = project.path / ".local/dask.pem"
     assert stat.S_IMODE(pem.stat().st_mode) == 0o600
-    assert pem.read_text().count("BEGIN") == 2
+    assert pem.read_text().count("BEGIN") == 3  # key, certificate, and whose it is
     assert not project.git("status", "--porcelain", "--ignored=no", ".local")
 
 
@@ -177,8 +177,8 @@ def test_a_worker_with_other_code_is_refused(project, tmp_path):
     python += "import subprocess; worker = subprocess.Popen([sys.executable, '-m', 'dsproj.kernel.cluster_server', 'dask', '1', '300000000'],"
     python += " env=os.environ | {'DSPROJ_SERVICES': sys.argv[1]})\n"
     python += "os.chdir(sys.argv[2]); sys.path[:0] = [sys.argv[2], sys.argv[2] + '/.dsproj']\n"
-    python += "from lib.cluster import connect_to_cluster\nfrom distributed import Client\nfrom dsproj.kernel import cluster_tls\n"
-    python += "Client(os.environ['DASK_SCHEDULER_ADDRESS'], security=cluster_tls.security()).wait_for_workers(2, timeout=60)\n"
+    python += "from lib.cluster import connect_to_cluster\nfrom distributed import Client\nfrom dsproj.kernel import cluster_server\n"
+    python += "Client(os.environ['DASK_SCHEDULER_ADDRESS'], security=cluster_server.security()).wait_for_workers(2, timeout=60)\n"
     python += "try:\n    connect_to_cluster()\nexcept Exception as error:\n    print(error)\nworker.terminate(); worker.wait()\n"
     printed = project.python(python, str(copy), str(project.path))
     assert "1 of Dask's workers" in printed and "make deploy" in printed

@@ -71,7 +71,7 @@ OF_MONGO = {
 OF_CLUSTER = {
     ".dsproj/dsproj/host/cluster.py", "docker/cluster/targets.mk", "docker/cluster/hub.yml", "docker/cluster/workers.yml",
     *(f".dsproj/dsproj/kernel/{name}.py" for name in ("cluster_worker", "same_code")),
-    *(f".dsproj/dsproj/kernel/{name}.py" for name in ("cluster", "cluster_server", "cluster_tls")), "lib/cluster.py",
+    *(f".dsproj/dsproj/kernel/{name}.py" for name in ("cluster", "cluster_server")), "lib/cluster.py",
 }  # fmt: skip
 # What has a line or two more with it.
 WITH_CLUSTER = {

@@ -20,7 +20,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The goal inside was 5,400 for what the room did then; what comes new may add to it, and nothing else.
 INSIDE, OUTSIDE, LONGEST_FILE, MOST_COMPLEX = 14760, 669, 330, 15
-CLUSTER = 475  # what `cluster` adds to both; the goal is 400
+CLUSTER = 400  # what `cluster` adds to both
 OLDEST = (3, 9)  # of the host's bare python3, as README says
 
 # For each sub-package, that is, for each interpreter: what it may import of dsproj, and of others' packages.

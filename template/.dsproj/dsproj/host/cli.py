@@ -15,6 +15,7 @@ from dsproj.errors import Problem
 from dsproj.report import Screen
 
 Given = dict[str, str]
+Commands = dict[str, tuple[str, Callable[[Screen, Given], None]]]  # what each is for, in a line, and what it does
 GIVEN = "DSPROJ_"
 NO = ("", "0", "no", "false")  # FORCE=0 is no force
 
@@ -215,7 +216,7 @@ def _inside(*words: str, needed: tuple[str, ...] = DATABASE) -> Callable[[Screen
     return lambda report, given: usable(*needed).replace(WORK, *words)
 
 
-COMMANDS: dict[str, tuple[str, Callable[[Screen, Given], None]]] = {
+COMMANDS: Commands = {
     "help": ("this list", _help),
     "up": ("start everything, wait until it is healthy, load what is not loaded", _up),
     "down": ("stop everything; the data stays", lambda report, given: usable().stop(report)),

@@ -75,6 +75,12 @@ def must(*words: str, what: str, cure: str, **how: Any) -> str:
     return done.stdout.strip()
 
 
+def told(*words: str) -> str:
+    """What such a command prints; "" where it fails."""
+    done = run(*words)
+    return "" if done.returncode else done.stdout.strip()
+
+
 def environment(service: str) -> dict[str, str]:
     """The variables that docker-compose.yml gives a service, passwords among them."""
     read = must("compose", "config", "--format", "json", what="docker-compose.yml cannot be read", cure="")
@@ -117,7 +123,7 @@ def containers() -> list[dict[str, Any]]:
     """What the engine says of each container of the project, as `docker inspect` prints it."""
     filters = ["--filter", f"label=com.docker.compose.project={slug()}"]
     filters += ["--filter", "label=com.docker.compose.oneoff=False"]
-    ids = run("ps", "--all", "--quiet", *filters).stdout.split()
+    ids = told("ps", "--all", "--quiet", *filters).split()
     return json.loads(run("inspect", *ids).stdout or "[]") if ids else []
 
 
@@ -152,12 +158,12 @@ def memory(container: str) -> tuple[int, int | None]:
 def held(kind: str) -> list[str]:
     """The names of the project's volumes (kind "volume") or networks."""
     label = f"label=com.docker.compose.project={slug()}"
-    return sorted(run(kind, "ls", "--format", "{{.Name}}", "--filter", label).stdout.split())
+    return sorted(told(kind, "ls", "--format", "{{.Name}}", "--filter", label).split())
 
 
 def guests(network: str) -> list[str]:
     """The containers that are in a network."""
-    return run("network", "inspect", "--format", "{{range .Containers}}{{.Name}} {{end}}", network).stdout.split()
+    return told("network", "inspect", "--format", "{{range .Containers}}{{.Name}} {{end}}", network).split()
 
 
 # --- whose are the volumes?
@@ -170,7 +176,7 @@ def owner_note() -> str:
 
 def owner() -> str:
     """The folder of the project whose data the volumes hold, "" where nothing says it."""
-    return run("volume", "inspect", "--format", '{{index .Labels "folder"}}', owner_note()).stdout.strip()
+    return told("volume", "inspect", "--format", '{{index .Labels "folder"}}', owner_note())
 
 
 def holds_data() -> bool:

@@ -38,8 +38,9 @@ RESULT_TTL = 24 * 3600  # seconds that its result is kept
 FAILURE_TTL = 7 * 24 * 3600  # seconds that the traceback of a failed one is kept
 # Where the caller leaves the size of a range open: eight ranges, but of so many rows at least, or at most. So large that
 # the queue's own work per job (some 20 ms) is little beside the job's, so small that several workers have their share and
-# a retry costs little.
-RANGES, SIZES = 8, (20_000, 50_000)
+# a retry costs little. Of wide rows there are fewer: in Python, what takes that many bytes on the server's disk takes several
+# times as much.
+RANGES, SIZES, BYTES = 8, (20_000, 50_000), 16 << 20
 CHUNKS = 100  # jobs that the items of a long list are shared out among
 
 UNDER_WAY = {JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED}
@@ -212,18 +213,19 @@ def _check_function(function: Any, given: Sequence[str], kwargs: Mapping[str, An
 
 
 def key_ranges(table: str, size: int | None) -> list[tuple[int, int]]:
-    """The ranges `(first, last)` of `_id`, `size` rows each; None chooses a size."""
+    """The ranges `(first, last)` of `_id`, `size` rows each; None chooses a size, by rows and bytes."""
     name = identifier(table)
     with transaction(reading=True) as cur:
         _check_key(cur, table)
-        cur.execute(sql.SQL("SELECT count(*), count(_id), min(_id), max(_id) FROM {}").format(name))
-        rows, keys, first, last = cur.fetchone() or (0, 0, 0, 0)
+        known = sql.SQL("SELECT count(*), count(_id), min(_id), max(_id), pg_table_size(%s::regclass) FROM {}")
+        cur.execute(known.format(name), [name.as_string(cur)])
+        rows, keys, first, last, stored = cur.fetchone() or (0, 0, 0, 0, 0)
         if not rows:
             return []
         if keys < rows:
             raise LookupError(f"table {table} has {rows - keys:,} rows without a key: their _id is NULL")
         if size is None:
-            number = max(min(RANGES, -(-rows // SIZES[0])), -(-rows // SIZES[1]))
+            number = max(min(RANGES, -(-rows // SIZES[0])), -(-rows // SIZES[1]), stored // BYTES)
             size = -(-rows // number)
         if last - first + 1 == rows:
             starts = list(range(first, last + 1, size))
