@@ -33,8 +33,8 @@ ALLOWED = {
     "kernel": (
         {COMMON, "database", "kernel"},
         set(
-            "IPython bson charset_normalizer cryptography dask detect_secrets distributed duckdb jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy packaging pandas psycopg2 pyarrow "
-            "pymongo pyreadstat python_calamine redis rq rq_dashboard skops threadpoolctl tornado tqdm".split()
+            "IPython bson charset_normalizer dask detect_secrets distributed duckdb jinja2 jupyter_client jupyter_server nbclient nbconvert nbformat numpy packaging pandas psycopg2 pyarrow "
+            "pymongo pyreadstat python_calamine redis rq rq_dashboard skops threadpoolctl tornado tqdm trustme".split()
         ),
     ),
     "local": (
