@@ -372,6 +372,16 @@ def test_the_size_follows_the_table(table, idle_queue):
     assert len(todo) == 8
 
 
+def test_ranges_of_wide_rows_have_fewer_of_them(table, idle_queue):
+    con, cur = connect_to_postgres()
+    cur.execute(f"TRUNCATE {table}")
+    cur.execute(f"ALTER TABLE {table} ALTER label SET STORAGE EXTERNAL")  # as wide on the disk as in memory
+    cur.execute(f"INSERT INTO {table} SELECT n, repeat('x', 1000000) FROM generate_series(1, 70) n")
+    con.commit()
+    todo = enqueue_ranges(probes.add, table)
+    assert [tuple(job.args) for job in todo] == [(1, 14), (15, 28), (29, 42), (43, 56), (57, 70)]
+
+
 def test_ranges_cover_the_keys_without_gaps(table, idle_queue):
     todo = enqueue_ranges(probes.add, table, 2)
     assert [tuple(job.args) for job in todo] == [(1, 2), (3, 10), (11, 11)]

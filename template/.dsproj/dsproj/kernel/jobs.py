@@ -71,8 +71,9 @@ def enqueue_ranges(
     """Enqueue `function(first_id, last_id, **kwargs)` for ranges of `size` rows that together cover `table`.
 
     The ranges are of the integer key `_id`, both ends included, in order and without gaps; the last may be smaller.
-    Give a `size` where a row takes longer than SQL: a job may take `job_timeout` seconds. A job whose worker or server
-    fails is tried up to four times, some 2, 5 and 10 s apart; one with a mistake in its code fails at once.
+    Without a `size`, a range has up to 50,000 rows, and no more than take 16 MB of the server's disk. Give one where a row
+    takes longer than SQL: a job may take `job_timeout` seconds. A job whose worker or server fails is tried up to four
+    times, some 2, 5 and 10 s apart; one with a mistake in its code fails at once.
 
     Returns the list of jobs, none for an empty table: one a range, or 100 that share out more ranges than that. Calling
     this again while they are queued or running returns the same jobs, not twice the work; those that have ended are run
@@ -225,7 +226,7 @@ def key_ranges(table: str, size: int | None) -> list[tuple[int, int]]:
         if keys < rows:
             raise LookupError(f"table {table} has {rows - keys:,} rows without a key: their _id is NULL")
         if size is None:
-            number = max(min(RANGES, -(-rows // SIZES[0])), -(-rows // SIZES[1]), stored // BYTES)
+            number = max(min(RANGES, -(-rows // SIZES[0])), -(-rows // SIZES[1]), -(-stored // BYTES))
             size = -(-rows // number)
         if last - first + 1 == rows:
             starts = list(range(first, last + 1, size))
