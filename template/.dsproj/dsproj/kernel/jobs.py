@@ -70,10 +70,10 @@ def enqueue_ranges(
 ) -> list[Job]:
     """Enqueue `function(first_id, last_id, **kwargs)` for ranges of `size` rows that together cover `table`.
 
-    The ranges are of the integer key `_id`, both ends included, in order and without gaps; the last may be smaller.
-    Without a `size`, a range has up to 50,000 rows, and no more than take 16 MB of the server's disk. Give one where a row
-    takes longer than SQL: a job may take `job_timeout` seconds. A job whose worker or server fails is tried up to four
-    times, some 2, 5 and 10 s apart; one with a mistake in its code fails at once.
+    The ranges are of the integer key `_id`, both ends included, in order and without gaps; the last may be smaller. Give a
+    `size` where a row takes longer than SQL: a job may take `job_timeout` seconds. Without one, a range has up to 50,000
+    rows, or 16 MB of the server's disk. A job whose worker or server fails is tried up to four times, some 2, 5 and 10 s
+    apart; one with a mistake in its code fails at once.
 
     Returns the list of jobs, none for an empty table: one a range, or 100 that share out more ranges than that. Calling
     this again while they are queued or running returns the same jobs, not twice the work; those that have ended are run
