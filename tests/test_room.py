@@ -19,7 +19,7 @@ PACKAGE = ROOM / "dsproj"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The goal inside was 5,400 for what the room did then; what comes new may add to it, and nothing else.
-INSIDE, OUTSIDE, LONGEST_FILE, MOST_COMPLEX = 14760, 669, 330, 15
+INSIDE, OUTSIDE, LONGEST_FILE, MOST_COMPLEX = 14761, 669, 330, 15
 CLUSTER = 400  # what `cluster` adds to both
 OLDEST = (3, 9)  # of the host's bare python3, as README says
 
