@@ -666,3 +666,19 @@ def test_cluster_down_leaves_the_hub_as_it_was(cluster):
     cluster.make("scale", "N=1")
     assert {node for node, _ in cluster.nap(3, 0.1)[0]} == {"hub"}
     assert cluster.sql("SELECT count(*) FROM starts") == ["2"]
+
+
+@drill
+def test_a_hub_whose_swarm_is_gone_says_what_to_type(cluster):
+    cluster.make("cluster", f"ADDRESS={cluster.hub.address}")
+    cluster.hub.docker("swarm", "leave", "--force")
+    gone = "This hub's swarm or network is gone\nTo finish: make cluster; or without one: make cluster-down\n"
+    assert gone in cluster.refused("up")
+    said = cluster.refused("destroy", "FORCE=1")
+    assert "Other machines still work for this project\nTo finish: make cluster-down destroy\n" in said
+    cluster.make("cluster", f"ADDRESS={cluster.hub.address}")
+    cluster.make("up")
+    cluster.hub.docker("swarm", "leave", "--force")
+    cluster.make("cluster-down")
+    cluster.make("up")
+    assert {node for node, _ in cluster.nap(3, 0.2)[0]} == {"hub"}
