@@ -213,8 +213,8 @@ def _check_function(function: Any, given: Sequence[str], kwargs: Mapping[str, An
         pass  # some built-in functions tell no signature
 
 
-def key_ranges(table: str, size: int | None) -> list[tuple[int, int]]:
-    """The ranges `(first, last)` of `_id`, `size` rows each; None chooses a size, by rows and bytes."""
+def key_ranges(table: str, size: int | None, most: int = SIZES[1]) -> list[tuple[int, int]]:
+    """The ranges `(first, last)` of `_id`, `size` rows each; None chooses a size, of `most` rows, by rows and bytes."""
     name = identifier(table)
     with transaction(reading=True) as cur:
         _check_key(cur, table)
@@ -226,7 +226,7 @@ def key_ranges(table: str, size: int | None) -> list[tuple[int, int]]:
         if keys < rows:
             raise LookupError(f"table {table} has {rows - keys:,} rows without a key: their _id is NULL")
         if size is None:
-            number = max(min(RANGES, -(-rows // SIZES[0])), -(-rows // SIZES[1]), -(-stored // BYTES))
+            number = max(min(RANGES, -(-rows // SIZES[0])), -(-rows // most), -(-stored // BYTES))
             size = -(-rows // number)
         if last - first + 1 == rows:
             starts = list(range(first, last + 1, size))
