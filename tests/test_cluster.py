@@ -681,4 +681,5 @@ def test_a_hub_whose_swarm_is_gone_says_what_to_type(cluster):
     cluster.hub.docker("swarm", "leave", "--force")
     cluster.make("cluster-down")
     cluster.make("up")
+    cluster.make("scale", "N=1")
     assert {node for node, _ in cluster.nap(3, 0.2)[0]} == {"hub"}
