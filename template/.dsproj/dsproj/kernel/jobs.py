@@ -40,7 +40,7 @@ FAILURE_TTL = 7 * 24 * 3600  # seconds that the traceback of a failed one is kep
 # the queue's own work per job (some 20 ms) is little beside the job's, so small that several workers have their share and
 # a retry costs little. Of wide rows there are fewer: in Python, what takes that many bytes on the server's disk takes several
 # times as much.
-RANGES, SIZES, BYTES = 8, (20_000, 50_000), 16 << 20
+RANGES, SIZES, BYTES = 8, (20_000, 50_000), 8 << 20
 CHUNKS = 100  # jobs that the items of a long list are shared out among
 
 UNDER_WAY = {JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED}
@@ -72,7 +72,7 @@ def enqueue_ranges(
 
     The ranges are of the integer key `_id`, both ends included, in order and without gaps; the last may be smaller. Give a
     `size` where a row takes longer than SQL: a job may take `job_timeout` seconds. Without one, a range has up to 50,000
-    rows, or 16 MB of the server's disk. A job whose worker or server fails is tried up to four times, some 2, 5 and 10 s
+    rows, or 8 MB of the server's disk. A job whose worker or server fails is tried up to four times, some 2, 5 and 10 s
     apart; one with a mistake in its code fails at once.
 
     Returns the list of jobs, none for an empty table: one a range, or 100 that share out more ranges than that. Calling
