@@ -132,7 +132,7 @@ class Servers:
         mounts = [word for file in files for word in ("--volume", file)]
         ports = [word for host in {"127.0.0.1", self.host} for word in ("-p", f"{host}:{self.redis_port}:6380")]
         tls = "--port 0 --tls-port 6380 --tls-cert-file /c.pem --tls-key-file /k.pem --tls-auth-clients no --requirepass word"
-        command("docker", "rm", "--force", self.redis)
+        command("docker", "rm", "--force", "--volumes", self.redis)
         checked("docker", "run", "-d", "--name", self.redis, *mounts, *ports, "redis:8", "redis-server", *tls.split())
 
     def start_mongo(self):

@@ -122,7 +122,7 @@ def test_a_round_trip_over_both_engines(stacks, tmp_path):
         checked("sh", "-c", re.search(r"To finish: (.*)", said)[1])
         assert "nothing to remove" in docker.make("destroy")
     finally:
-        command("docker", "rm", "-f", guest)
+        command("docker", "rm", "-f", "-v", guest)
     images = {f"{docker.slug}-jupyter", f"{docker.slug}-postgres"}
     assert docker.states() == {} and checked("docker", "volume", "ls", "-q", "-f", f"name={docker.slug}_") == ""
     assert images <= set(checked("docker", "image", "ls", "--format", "{{.Repository}}").split())
