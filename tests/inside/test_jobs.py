@@ -382,6 +382,18 @@ def test_ranges_of_wide_rows_have_fewer_of_them(table, idle_queue):
     assert [tuple(job.args) for job in todo] == [*((first, first + 7) for first in range(1, 65, 8)), (65, 70)]
 
 
+def test_parts_of_what_has_no_size_have_no_more_rows_than_jobs():
+    con, cur = connect_to_postgres()
+    name = f"test_{uuid4().hex[:12]}"
+    cur.execute(f"CREATE VIEW {name} AS SELECT n AS _id FROM generate_series(1, 900000) AS n")
+    con.commit()
+    try:
+        assert len(jobs.key_ranges(name, None, most=10**6)) == 18
+    finally:
+        cur.execute(f"DROP VIEW {name}")
+        con.commit()
+
+
 def test_ranges_cover_the_keys_without_gaps(table, idle_queue):
     todo = enqueue_ranges(probes.add, table, 2)
     assert [tuple(job.args) for job in todo] == [(1, 2), (3, 10), (11, 11)]

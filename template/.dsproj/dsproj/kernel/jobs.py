@@ -40,7 +40,7 @@ FAILURE_TTL = 7 * 24 * 3600  # seconds that the traceback of a failed one is kep
 # the queue's own work per job (some 20 ms) is little beside the job's, so small that several workers have their share and
 # a retry costs little. Of wide rows there are fewer: in Python, what takes that many bytes on the server's disk takes several
 # times as much.
-RANGES, SIZES, BYTES = 8, (20_000, 50_000), 8 << 20
+RANGES, LEAST, MOST, BYTES = 8, 20_000, 50_000, 8 << 20
 CHUNKS = 100  # jobs that the items of a long list are shared out among
 
 UNDER_WAY = {JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED}
@@ -213,8 +213,8 @@ def _check_function(function: Any, given: Sequence[str], kwargs: Mapping[str, An
         pass  # some built-in functions tell no signature
 
 
-def key_ranges(table: str, size: int | None, most: int = SIZES[1]) -> list[tuple[int, int]]:
-    """The ranges `(first, last)` of `_id`, `size` rows each; None chooses a size, of `most` rows, by rows and bytes."""
+def key_ranges(table: str, size: int | None, most: int = MOST) -> list[tuple[int, int]]:
+    """The ranges `(first, last)` of `_id`, `size` rows each; None chooses one by bytes, of `most` rows at most."""
     name = identifier(table)
     with transaction(reading=True) as cur:
         _check_key(cur, table)
@@ -226,7 +226,8 @@ def key_ranges(table: str, size: int | None, most: int = SIZES[1]) -> list[tuple
         if keys < rows:
             raise LookupError(f"table {table} has {rows - keys:,} rows without a key: their _id is NULL")
         if size is None:
-            number = max(min(RANGES, -(-rows // SIZES[0])), -(-rows // most), -(-stored // BYTES))
+            # Of a view, or of partitions, it is not known how wide the rows are.
+            number = max(min(RANGES, -(-rows // LEAST)), -(-rows // (most if stored else MOST)), -(-stored // BYTES))
             size = -(-rows // number)
         if last - first + 1 == rows:
             starts = list(range(first, last + 1, size))
